@@ -1,0 +1,169 @@
+//! A real Kubernetes control plane: etcd, kube-apiserver, controller-manager, scheduler,
+//! and KWOK with three simulated nodes.
+
+mod api_server;
+mod controllers;
+mod etcd;
+mod nodes;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fs::create_dir_all;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::FutureExt;
+use futures::future::select_all;
+use http::Request;
+use nix::sys::signal::Signal;
+
+use crate::cluster::Cluster;
+use crate::kubeconfig::{self, Credential, Server};
+use crate::pki::Pki;
+use crate::ports;
+use crate::process::{Process, Spec};
+use crate::story::Story;
+use crate::tools::Tools;
+use crate::wait;
+
+pub use shared::{installed, shared};
+
+/// How long the API server may take until it is ready.
+const READY: Duration = Duration::from_mins(1);
+
+/// A running control plane. Dropping it stops its programs; its data stays.
+#[derive(Debug)]
+pub struct ControlPlane {
+    cluster: Cluster,
+    tools: Tools,
+    /// Stopped first, and all at once.
+    controllers: Vec<Process>,
+    api_server: Process,
+    etcd: Process,
+}
+
+/// What every program's start needs to know.
+struct Site<'a> {
+    dir: &'a Path,
+    tools: &'a Tools,
+    pki: &'a Pki,
+}
+
+impl ControlPlane {
+    /// Starts everything in `dir`, with the data an earlier run left there, and returns when the
+    /// nodes are Ready. `port` is the API server's; without one a free one is taken.
+    pub async fn start(dir: &Path, port: Option<u16>, tools: &Tools, story: Story) -> Result<Self> {
+        for part in ["logs", "audit", "kubeconfigs"] {
+            create_dir_all(dir.join(part))
+                .with_context(|| format!("cannot make {}", dir.join(part).display()))?;
+        }
+        let pki = Pki::open(&dir.join("pki"))?;
+        let site = Site { dir, tools, pki: &pki };
+        let (etcd, address) = etcd::start(&site)?;
+        let port = port.map_or_else(ports::free, ports::exactly)?;
+        let server =
+            Server { url: format!("https://127.0.0.1:{port}"), ca: Some(std::fs::read_to_string(pki.ca())?) };
+        let api_server = api_server::start(&site, &address, port)?;
+        site.write_kubeconfig("admin", "nakhoda-dev-admin", Some("system:masters"), &server)?;
+        let cluster = Cluster::attach(dir)?;
+        let mut control_plane =
+            Self { cluster, tools: tools.clone(), controllers: Vec::new(), api_server, etcd };
+        control_plane.until_ready().await?;
+        story.step(format!("API server ready at {}", server.url));
+
+        let admin = control_plane.cluster.admin().await?;
+        nodes::declare(&admin).await?;
+        control_plane.controllers = controllers::start(&site, &server)?;
+        let nodes = nodes::until_ready(&admin);
+        tokio::select! {
+            ready = nodes => ready?,
+            death = control_plane.death() => anyhow::bail!(death),
+        }
+        story.step(format!("{} nodes Ready (simulated by KWOK)", nodes::COUNT));
+        Ok(control_plane)
+    }
+
+    /// How to reach it.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The programs it was started with; Helm and kubectl are among them.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// Returns when one of its programs has ended, with that program's last lines.
+    pub async fn death(&self) -> String {
+        let deaths = self.processes().map(|process| process.died().boxed());
+        select_all(deaths).await.0
+    }
+
+    /// All its programs.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.controllers.iter().chain([&self.api_server, &self.etcd])
+    }
+
+    async fn until_ready(&self) -> Result<()> {
+        let admin = self.cluster.admin().await?;
+        wait::until("the API server's /readyz", READY, async || {
+            self.etcd.check()?;
+            self.api_server.check()?;
+            let answer = admin.request_text(Request::get("/readyz").body(Vec::new())?).await;
+            Ok(answer.ok().filter(|text| text == "ok").map(drop))
+        })
+        .await
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        for process in &self.controllers {
+            process.signal(Signal::SIGTERM);
+        }
+        self.controllers.clear();
+        if self.etcd.check().is_err() {
+            // Without its store it would wait for it instead of ending.
+            self.api_server.kill();
+        }
+        self.api_server.stop();
+        self.etcd.stop();
+    }
+}
+
+impl Site<'_> {
+    /// What to run under `name`, with its log in the usual place.
+    fn spec(&self, name: &str, program: &Path, args: Vec<OsString>) -> Spec {
+        Spec {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            args,
+            env: Vec::new(),
+            logs: self.dir.join("logs"),
+        }
+    }
+
+    /// A kubeconfig with a client certificate of its own.
+    fn write_kubeconfig(
+        &self,
+        file: &str,
+        user: &str,
+        group: Option<&str>,
+        server: &Server,
+    ) -> Result<PathBuf> {
+        let (certificate, key) = self.pki.client(user, group)?;
+        let path = self.dir.join("kubeconfigs").join(file);
+        kubeconfig::write_file(&path, user, server, &Credential::Certificate(certificate, key))?;
+        Ok(path)
+    }
+}
+
+/// `--name=value`, for programs of the Go world.
+fn flag(name: &str, value: impl AsRef<std::ffi::OsStr>) -> OsString {
+    let mut flag = OsString::from(format!("--{name}="));
+    flag.push(value);
+    flag
+}

@@ -1,0 +1,98 @@
+//! The simulated nodes, and where their volumes come from.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::wait;
+
+/// How many nodes there are.
+pub(super) const COUNT: usize = 3;
+/// Who wrote what is made here.
+const MANAGER: &str = "nakhoda-dev";
+const READY: Duration = Duration::from_mins(1);
+
+/// Declares the nodes and the default storage class.
+pub(super) async fn declare(admin: &Client) -> Result<()> {
+    let apply = PatchParams::apply(MANAGER).force();
+    let nodes: Api<Node> = Api::all(admin.clone());
+    let leases: Api<Lease> = Api::namespaced(admin.clone(), "kube-node-lease");
+    for name in names() {
+        // A lease of the KWOK of an earlier run, which is dead, would keep the new one off the node.
+        match leases.delete(&name, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(error) if is_not_found(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        nodes.patch(&name, &apply, &Patch::Apply(node(&name))).await?;
+        nodes.patch_status(&name, &apply, &Patch::Apply(status())).await?;
+    }
+    let classes: Api<StorageClass> = Api::all(admin.clone());
+    classes.patch("standard", &apply, &Patch::Apply(storage_class())).await?;
+    Ok(())
+}
+
+/// Returns when every node is Ready.
+pub(super) async fn until_ready(admin: &Client) -> Result<()> {
+    for name in names() {
+        let ready = await_condition(Api::<Node>::all(admin.clone()), &name, |node: Option<&Node>| {
+            let conditions =
+                node.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
+            conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+        });
+        wait::within(&format!("node {name} to be Ready"), READY, ready).await?;
+    }
+    Ok(())
+}
+
+fn names() -> impl Iterator<Item = String> {
+    (1..=COUNT).map(|number| format!("simulated-{number}"))
+}
+
+fn node(name: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "type": "kwok",
+            },
+            "annotations": { "kwok.x-k8s.io/node": "fake" },
+        },
+    })
+}
+
+fn status() -> serde_json::Value {
+    let room = json!({ "cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110" });
+    json!({ "apiVersion": "v1", "kind": "Node", "status": { "capacity": room, "allocatable": room } })
+}
+
+fn storage_class() -> serde_json::Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": "standard",
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+        },
+        "provisioner": "kubernetes.io/host-path",
+        "reclaimPolicy": "Delete",
+        "allowVolumeExpansion": true,
+        "volumeBindingMode": "Immediate",
+    })
+}
+
+fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}

@@ -1,0 +1,45 @@
+//! Calls cargo: to build what is run here, and to run the tests.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::repository;
+
+/// Builds the operator, with the features the tests' build has so that nothing is built twice, and returns the program's path. Cargo's own lines are shown.
+pub(super) async fn build_operator() -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--workspace", "--locked", "--bin", "operator"]);
+    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
+    let built = command.spawn().context("cannot run cargo")?.wait_with_output().await?;
+    if !built.status.success() {
+        bail!("the operator does not build: see above");
+    }
+    let messages = String::from_utf8_lossy(&built.stdout);
+    let artifact =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+            let ours = message["target"]["name"] == "operator" && message["target"]["kind"][0] == "bin";
+            ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+        });
+    artifact.context("cargo built the operator and does not say where")
+}
+
+/// Runs all tests of the workspace; the runner's own summary is the last thing printed.
+pub(super) async fn test(arguments: &[OsString], env: &[(&str, OsString)]) -> Result<ExitStatus> {
+    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    // A test that looks for a cluster must not find somebody's own.
+    command.env_remove("KUBECONFIG");
+    command.args(arguments).envs(env.iter().map(|(name, value)| (name, value)));
+    command.status().await.context("cannot run cargo")
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(repository::root()).stdin(Stdio::null()).kill_on_drop(true);
+    // Set for `cargo dev` itself; tests of another package must not see them.
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
+    command
+}

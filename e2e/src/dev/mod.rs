@@ -1,0 +1,73 @@
+//! The verbs of `cargo dev`.
+
+mod cargo;
+mod down;
+mod logs;
+mod own_cluster;
+mod preflight;
+mod sample;
+mod stage;
+mod state;
+mod status;
+mod test;
+mod up;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Nakhoda's development commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev", version)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start everything, walk the main story once, and stay up until Ctrl-C
+    Up(up::Options),
+    /// Stop a running `up`; the data stays
+    Down {
+        /// Remove the data, the keys and the logs too
+        #[arg(long)]
+        purge: bool,
+    },
+    /// What runs, and where
+    Status,
+    /// The log of a program: operator, kube-apiserver, etcd, …
+    Logs {
+        /// The program; without it, the names there are
+        name: Option<String>,
+        /// Keep showing what is added
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Run all that a contributor must: every test of the workspace
+    Test {
+        /// Passed on to `cargo test --workspace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// What `up` is confined to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// The control plane and its nodes: no chart, no operator, no sample
+    ControlPlane,
+}
+
+/// Does what was asked.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    match args.verb {
+        Verb::Up(options) => Box::pin(up::run(options)).await,
+        Verb::Down { purge } => down::run(purge).await,
+        Verb::Status => status::run().await,
+        Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
+        Verb::Test { arguments } => test::run(&arguments).await,
+    }
+}

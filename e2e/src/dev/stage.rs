@@ -1,0 +1,60 @@
+//! Where the story of `up` plays.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use futures::future::{Either, pending};
+use tokio::task::spawn_blocking;
+
+use super::state;
+use crate::cluster::Cluster;
+use crate::control_plane::ControlPlane;
+use crate::story::Story;
+use crate::tools::{self, Tools};
+
+/// Said beside every claim about a pod that is only simulated.
+const SIMULATED: &str = " (on simulated nodes: KWOK says so, no container runs)";
+
+/// Where the story plays: on a control plane started here, or on somebody's cluster.
+pub(super) struct Stage {
+    /// Ours; none on somebody's own cluster.
+    pub(super) control_plane: Option<ControlPlane>,
+    pub(super) cluster: Cluster,
+    pub(super) helm: PathBuf,
+}
+
+impl Stage {
+    /// Starts a control plane in `dir`.
+    pub(super) async fn ours(port: Option<u16>, dir: &Path, story: Story) -> Result<Self> {
+        let tools = spawn_blocking(move || Tools::find_or_build(story)).await??;
+        story.step("programs found");
+        tools::link_into(&dir.join("bin"), &[&tools.kubectl, &tools.helm])?;
+        let control_plane = ControlPlane::start(dir, port, &tools, story).await?;
+        state::record(dir, control_plane.processes())?;
+        let cluster = control_plane.cluster().clone();
+        cluster.write_env(&dir.join("env"), &[])?;
+        Ok(Self { control_plane: Some(control_plane), cluster, helm: tools.helm })
+    }
+
+    /// Takes a cluster as it is.
+    pub(super) async fn own(cluster: Cluster, story: Story) -> Result<Self> {
+        let helm = spawn_blocking(move || Tools::find_or_build_helm(story)).await??;
+        let version = cluster.admin().await?.apiserver_version().await?;
+        story.step(format!("using the cluster at {} ({})", cluster.server().url, version.git_version));
+        Ok(Self { control_plane: None, cluster, helm })
+    }
+
+    /// Returns when a program of the control plane has ended; never on somebody's own cluster.
+    pub(super) async fn death(&self) -> String {
+        match &self.control_plane {
+            Some(control_plane) => Either::Left(control_plane.death()),
+            None => Either::Right(pending()),
+        }
+        .await
+    }
+
+    /// What to add to a claim about a pod.
+    pub(super) fn simulated(&self) -> &'static str {
+        if self.control_plane.is_some() { SIMULATED } else { "" }
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo dev test`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tokio::task::spawn_blocking;
+
+use super::cargo;
+use crate::operator_process::PROGRAM;
+use crate::story::Story;
+use crate::tools::Tools;
+
+/// Builds what tests run, then runs all of them. They start a control plane of their own,
+/// so it is the same with an `up` beside it or without.
+pub(super) async fn run(arguments: &[OsString]) -> Result<ExitCode> {
+    let story = Story::aloud();
+    spawn_blocking(move || Tools::find_or_build(story)).await??;
+    story.step("the control plane's programs are there");
+    let operator = cargo::build_operator().await?;
+    story.step("the operator is built; all tests of the workspace follow");
+    let status = cargo::test(arguments, &[(PROGRAM, operator.into_os_string())]).await?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,164 @@
+//! `cargo dev up`.
+
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use futures::future::select;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::stage::Stage;
+use super::{Only, cargo, own_cluster, preflight, sample, state};
+use crate::charts::{self, NAMESPACE};
+use crate::identity::Actor;
+use crate::operator_process::{Operator, SERVICE_ACCOUNT, Settings};
+use crate::story::Story;
+use crate::{disk, process, repository};
+
+/// Free space a running control plane wants, in bytes.
+const ROOM: u64 = disk::GIB;
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Use a cluster of one's own also when it looks like production
+    #[arg(long)]
+    yes: bool,
+    /// Use this context of the kubeconfig, in the place of a control plane started here
+    #[arg(long)]
+    context: Option<String>,
+    /// Start only this
+    #[arg(long)]
+    only: Option<Only>,
+    /// The API server's port; without it a free one is chosen
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// Runs until Ctrl-C or until one of the programs dies; either stops all.
+pub(super) async fn run(options: Options) -> Result<ExitCode> {
+    let dir = state::dir();
+    let _lock = state::Lock::take(&dir)?;
+    let story = Story::aloud();
+    tokio::select! {
+        ended = start(&options, &dir, story) => {
+            ended?;
+            story.step("all stopped; the data is kept");
+            Ok(ExitCode::FAILURE)
+        }
+        name = interrupted() => {
+            story.step(format!("{}: all stopped; the data is kept in .dev (`cargo dev down --purge` removes it)", name?));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Starts everything and stays; returns when a program has died, having told of it.
+async fn start(options: &Options, dir: &Path, story: Story) -> Result<()> {
+    for name in state::clean_up(dir) {
+        story.step(format!("ended {name}, left by an earlier run that was killed"));
+    }
+    preflight::check(story)?;
+    disk::require_free(dir, ROOM, "the control plane's data and logs")?;
+    let stage = match own_cluster::select(options.context.as_deref(), options.yes, &dir.join("own"))? {
+        Some(cluster) => Stage::own(cluster, story).await?,
+        None => Stage::ours(options.port, dir, story).await?,
+    };
+    let operator = match options.only {
+        Some(Only::ControlPlane) => None,
+        None => tokio::select! {
+            operator = play(&stage, dir, story) => Some(operator?),
+            died = stage.death() => bail!(died),
+        },
+    };
+    if operator.is_none() {
+        story.step("up, as far as the control plane (--only control-plane); Ctrl-C stops it");
+        story.detail("to talk to it:  . .dev/env && kubectl get nodes");
+    }
+    let died = match &operator {
+        Some(operator) => select(pin!(stage.death()), pin!(operator.process().died())).await.factor_first().0,
+        None => stage.death().await,
+    };
+    story.step(died);
+    Ok(())
+}
+
+/// Charts, operator, samples: everything that needs an API server.
+async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<Operator> {
+    let program = cargo::build_operator().await?;
+    story.step("operator built");
+    if stage.control_plane.is_some() {
+        charts::forget_unfinished(&stage.cluster).await?;
+    }
+    charts::install(&stage.helm, &stage.cluster).await?;
+    story.step(format!("charts installed into {NAMESPACE}"));
+    let operator = start_operator(stage, &program).await?;
+    if let Some(control_plane) = &stage.control_plane {
+        state::record(dir, control_plane.processes().chain([operator.process()]))?;
+        let address = format!("http://{}", operator.address());
+        stage.cluster.write_env(&dir.join("env"), &[("NAKHODA_OPERATOR_URL", address)])?;
+    }
+    story.step(format!("operator ready as {NAMESPACE}/{SERVICE_ACCOUNT} at http://{}", operator.address()));
+    tokio::select! {
+        walked = sample::walk(&stage.cluster, story, stage.simulated()) => {
+            match walked {
+                Ok(instance) => tell_what_next(stage, &instance, story),
+                Err(error) => tell_what_failed(&operator, &error, story),
+            }
+            Ok(operator)
+        }
+        died = operator.process().died() => bail!(died),
+    }
+}
+
+async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
+    let actor = Actor::service_account(&stage.cluster, NAMESPACE, SERVICE_ACCOUNT).await?;
+    let kubeconfig = actor.write_kubeconfig(&stage.cluster.kubeconfig("operator"), None)?;
+    let logs = stage.cluster.logs();
+    std::fs::create_dir_all(&logs)?;
+    let operator = Operator::start(Settings {
+        program,
+        kubeconfig: &kubeconfig,
+        config: &repository::root().join("config/default.yaml"),
+        identity: "operator",
+        logs: &logs,
+        env: Vec::new(),
+    })?;
+    operator.until_ready().await?;
+    Ok(operator)
+}
+
+fn tell_what_failed(operator: &Operator, error: &anyhow::Error, story: Story) {
+    story.step(format!("the sample did not come up: {error:#}"));
+    story.detail("the operator's last lines (`cargo dev logs operator` shows all):");
+    println!("{}", process::tail(operator.process().log(), 5));
+    story.detail("staying up, to be looked at; Ctrl-C stops everything");
+}
+
+fn tell_what_next(stage: &Stage, instance: &crds::ServiceInstance, story: Story) {
+    let name = instance.metadata.name.as_deref().unwrap_or_default();
+    let namespace = instance.metadata.namespace.as_deref().unwrap_or_default();
+    story.step("up; try in another terminal:");
+    if stage.control_plane.is_some() {
+        story.detail(". .dev/env");
+    }
+    story.detail("kubectl get tq,stpl,sp,si -A");
+    story.detail(format!("kubectl -n {namespace} describe si {name}"));
+    story.detail(format!(
+        "kubectl -n {namespace} patch si {name} --type merge -p '{{\"spec\":{{\"powerState\":\"Stopped\"}}}}'"
+    ));
+    story.detail(format!("kubectl -n {namespace} get all,pvc,secret,networkpolicy"));
+    story.detail("cargo dev status · cargo dev logs operator");
+    story.detail("Ctrl-C stops everything");
+}
+
+/// Returns the name of the signal that asks us to end.
+async fn interrupted() -> Result<&'static str> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "Ctrl-C",
+        _ = terminate.recv() => "asked to end",
+        _ = hangup.recv() => "the terminal has gone",
+    })
+}

@@ -1,0 +1,25 @@
+//! The harness: a real Kubernetes control plane on this machine, with simulated nodes,
+//! the identities that talk to it, and the verbs of `cargo dev`.
+//!
+//! Everything here is the edge of a program or part of a test, so errors are `anyhow` throughout:
+//! they are read by a person, and say what to do.
+
+#![expect(clippy::missing_errors_doc, reason = "an error here is a sentence for the person at the terminal")]
+
+pub mod apply;
+pub mod charts;
+pub mod cluster;
+pub mod control_plane;
+pub mod dev;
+pub mod disk;
+pub mod identity;
+pub mod kubeconfig;
+pub mod operator_process;
+pub mod pki;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod repository;
+pub mod story;
+pub mod tools;
+pub mod wait;

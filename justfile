@@ -1,0 +1,38 @@
+# The verbs of a contributor; each is a line of cargo. `just --list` names them.
+
+# Start everything, walk the main story once, stay up
+up *arguments:
+    cargo dev up {{ arguments }}
+
+# Stop a running `up`; `just down --purge` removes its data too
+down *arguments:
+    cargo dev down {{ arguments }}
+
+# What runs, and where
+status:
+    cargo dev status
+
+# The log of a program
+logs *arguments:
+    cargo dev logs {{ arguments }}
+
+# Every test of the workspace
+test *arguments:
+    cargo dev test {{ arguments }}
+
+# What CI runs
+ci:
+    .ci/run
+
+# Write charts/nakhoda-crds anew from the Rust types
+crdgen:
+    cargo crdgen
+
+# Formatting and lints, as CI sees them
+lint:
+    cargo fmt --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The proofs: the end-to-end tests, with what they count
+prove *arguments:
+    cargo dev test --test '*' {{ arguments }} -- --nocapture

@@ -1,0 +1,255 @@
+//! Every call that the operator makes for its own purposes goes through here: with a time-out, one field manager, and
+//! preconditions, so that nothing deleted is resurrected and nothing foreign is touched.
+
+use crate::{kinds::Kind, observed::Key};
+use crds::managers;
+use kube::{
+    Api, Client,
+    api::{
+        DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
+        PropagationPolicy,
+    },
+    core::{ApiResource, Status},
+};
+use serde_json::{Value, json};
+use std::{future::Future, time::Duration};
+
+/// The longest that one call may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer in time. It may have been done all the same.
+    #[error("no answer from the API server within {CALL_TIMEOUT:?}")]
+    TimedOut,
+    /// The API server said no.
+    #[error("{}", .0.message)]
+    Refused(Box<Status>),
+    /// The call did not get through, or its answer did not.
+    #[error("the API server can't be reached: {0}")]
+    Transport(#[source] kube::Error),
+    /// An answer that makes no sense.
+    #[error("an answer of the API server can't be understood: {0}")]
+    Answer(&'static str),
+}
+
+impl CallError {
+    /// The HTTP status, where the API server answered.
+    pub fn code(&self) -> Option<u16> {
+        if let Self::Refused(status) = self { Some(status.code) } else { None }
+    }
+
+    /// Nothing of that name.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// There is one already.
+    pub fn is_already_there(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 409 && status.reason == "AlreadyExists")
+    }
+
+    /// Refused by a ResourceQuota for want of room (and not because it has not been counted yet).
+    pub fn is_quota_exceeded(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 403 && status.message.contains("exceeded quota"))
+    }
+
+    /// Refused for what the object is: trying the same again will not help.
+    pub fn is_invalid(&self) -> bool {
+        self.code() == Some(422)
+    }
+}
+
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused(status),
+            other => Self::Transport(other),
+        }
+    }
+}
+
+/// The API server, for child objects and for status.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cluster")
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(CallError::TimedOut),
+    }
+}
+
+fn to_json(object: DynamicObject) -> Result<Value, CallError> {
+    serde_json::to_value(object).map_err(|_| CallError::Answer("not JSON"))
+}
+
+impl Cluster {
+    /// Speaks through `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+        if namespace.is_empty() {
+            Api::all_with(self.client.clone(), resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), namespace, resource)
+        }
+    }
+
+    /// The one server-side apply of child objects. With a uid it changes that very object or fails; without one it
+    /// creates what is not there.
+    ///
+    /// # Errors
+    /// As [`CallError`]; 409 when the object of that uid is gone.
+    pub async fn apply(&self, key: &Key, object: &Value, uid: Option<&str>) -> Result<Value, CallError> {
+        let mut object = object.clone();
+        if let (Some(uid), Some(metadata)) = (uid, object["metadata"].as_object_mut()) {
+            metadata.insert("uid".into(), json!(uid));
+        }
+        let params = PatchParams::apply(managers::OPERATOR).force();
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        to_json(bounded(api.patch(&key.name, &params, &Patch::Apply(&object))).await?)
+    }
+
+    /// Creates an object that must not be there yet.
+    ///
+    /// # Errors
+    /// As [`CallError`]; [`CallError::is_already_there`] when it is.
+    pub async fn create(&self, key: &Key, object: &Value) -> Result<Value, CallError> {
+        let object: DynamicObject = serde_json::from_value(object.clone())
+            .map_err(|_| CallError::Answer("the object to create is none"))?;
+        let params =
+            PostParams { field_manager: Some(managers::OPERATOR.to_owned()), ..PostParams::default() };
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        to_json(bounded(api.create(&params, &object)).await?)
+    }
+
+    /// Reads an object; none where there is none.
+    ///
+    /// # Errors
+    /// As [`CallError`], but for 404.
+    pub async fn get(&self, key: &Key) -> Result<Option<Value>, CallError> {
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        match bounded(api.get_opt(&key.name)).await? {
+            Some(object) => Ok(Some(to_json(object)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a list live, past every cache.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn list(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, CallError> {
+        let api = self.api(resource, namespace);
+        let list = bounded(api.list(&ListParams::default().labels(selector))).await?;
+        list.items.into_iter().map(to_json).collect()
+    }
+
+    /// Changes an object by a JSON merge patch that names its uid; fails where that very object is gone.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn merge(&self, key: &Key, patch: &Value) -> Result<Value, CallError> {
+        let params =
+            PatchParams { field_manager: Some(managers::OPERATOR.to_owned()), ..PatchParams::default() };
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        to_json(bounded(api.patch(&key.name, &params, &Patch::Merge(patch))).await?)
+    }
+
+    /// Asks for the deletion of the very object of that uid. Gone already, or another by now, is fine.
+    ///
+    /// # Errors
+    /// As [`CallError`], but for 404 and a conflict about the uid.
+    pub async fn delete(&self, key: &Key, uid: &str) -> Result<(), CallError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        match bounded(api.delete(&key.name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the whole status of one of our own resources; `body` names the uid, and where it also names a
+    /// resourceVersion, only that very version is changed.
+    ///
+    /// # Errors
+    /// As [`CallError`]; 409 where the object or that version of it is gone.
+    pub async fn apply_status(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Value, CallError> {
+        let params = PatchParams::apply(managers::OPERATOR).force();
+        to_json(
+            bounded(self.api(resource, namespace).patch_status(name, &params, &Patch::Apply(body))).await?,
+        )
+    }
+
+    /// Changes the metadata of one of our own resources by merge; `body` names the uid and the resourceVersion.
+    ///
+    /// # Errors
+    /// As [`CallError`]; 409 where that version is no longer the newest.
+    pub async fn merge_own(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Value, CallError> {
+        let params =
+            PatchParams { field_manager: Some(managers::OPERATOR.to_owned()), ..PatchParams::default() };
+        to_json(bounded(self.api(resource, namespace).patch(name, &params, &Patch::Merge(body))).await?)
+    }
+
+    /// Deletes one of our own resources by uid, as offboarding does. Gone already is fine.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn delete_own(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), CallError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match bounded(self.api(resource, namespace).delete(name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The key of an object in a namespace.
+pub fn key(kind: Kind, namespace: &str, name: &str) -> Key {
+    let namespace = if kind.is_cluster_scoped() { "" } else { namespace };
+    Key { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+}

@@ -1,0 +1,239 @@
+//! What the watches have told about child objects, by owner, together with the answers to our own writes, so that
+//! the next reconcile never sees less than what it wrote.
+
+use crate::{
+    kinds::Kind,
+    observed::{Child, Key, Owner},
+};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+/// How long a write of ours that no watch has confirmed outlives a relist that doesn't know it.
+const UNCONFIRMED: Duration = Duration::from_secs(30);
+
+/// Child objects by key and by owner.
+#[derive(Debug, Default)]
+pub struct ChildCache {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    objects: HashMap<Key, Entry>,
+    by_owner: HashMap<Owner, BTreeSet<Key>>,
+    synced: HashSet<Kind>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    child: Arc<Child>,
+    /// When we wrote it, until a watch has told of it.
+    written: Option<Instant>,
+    /// Whether we asked for its deletion: it counts as terminating even before the watch says so.
+    deleted: bool,
+}
+
+impl ChildCache {
+    /// The children of an owner, ordered by key.
+    pub fn of(&self, owner: &Owner) -> Vec<Arc<Child>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = inner.by_owner.get(owner);
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| inner.objects.get(key))
+            .map(|entry| Arc::clone(&entry.child))
+            .collect()
+    }
+
+    /// The object at a place, whosever it is.
+    pub fn get(&self, key: &Key) -> Option<Arc<Child>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.get(key).map(|entry| Arc::clone(&entry.child))
+    }
+
+    /// Everything of a kind in a namespace that `wanted` keeps.
+    pub fn select(&self, kind: Kind, wanted: impl Fn(&Child) -> bool) -> Vec<Arc<Child>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<Arc<Child>> = inner
+            .objects
+            .values()
+            .filter(|entry| entry.child.key.kind == kind && wanted(&entry.child))
+            .map(|entry| Arc::clone(&entry.child))
+            .collect();
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        found
+    }
+
+    /// Whether every watched kind was listed at least once.
+    pub fn is_synced(&self) -> bool {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        Kind::WATCHED.iter().all(|kind| inner.synced.contains(kind))
+    }
+
+    /// The kinds that were not listed yet, for the readiness answer.
+    pub fn unsynced(&self) -> Vec<Kind> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        Kind::WATCHED.into_iter().filter(|kind| !inner.synced.contains(kind)).collect()
+    }
+
+    /// Takes what a watch told; the owner whose reconcile this concerns, where anything of interest changed.
+    pub fn seen(&self, child: Child) -> Option<Owner> {
+        self.put(child, None)
+    }
+
+    /// Takes the answer to a write of ours.
+    pub fn wrote(&self, child: Child, at: Instant) {
+        self.put(child, Some(at));
+    }
+
+    fn put(&self, mut child: Child, written: Option<Instant>) -> Option<Owner> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = true;
+        let mut deleted = false;
+        if let Some(old) = inner.objects.get(&child.key) {
+            if old.child.version > child.version {
+                return None;
+            }
+            deleted = old.deleted && old.child.uid == child.uid;
+            child.terminating |= deleted;
+            changed = !old.child.says_the_same_as(&child);
+            let (key, owner) = (old.child.key.clone(), old.child.owner.clone());
+            if owner != child.owner {
+                inner.unlink(&key, owner.as_ref());
+            }
+        }
+        let owner = child.owner.clone();
+        if let Some(owner) = &owner {
+            inner.by_owner.entry(owner.clone()).or_default().insert(child.key.clone());
+        }
+        inner.objects.insert(child.key.clone(), Entry { child: Arc::new(child), written, deleted });
+        owner.filter(|_| changed)
+    }
+
+    /// Notes that we asked for an object's deletion, and that its uid is gone where the answer says so.
+    pub fn deleted(&self, key: &Key, uid: &str) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = inner.objects.get_mut(key).filter(|entry| entry.child.uid == uid) {
+            entry.deleted = true;
+            entry.child = Arc::new(Child { terminating: true, ..(*entry.child).clone() });
+        }
+    }
+
+    /// Takes a watch's word that an object is gone; the owner whose reconcile this concerns.
+    pub fn gone(&self, child: &Child) -> Option<Owner> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = inner.objects.get(&child.key)?;
+        if entry.child.uid != child.uid {
+            return None;
+        }
+        inner.remove(&child.key)
+    }
+
+    /// Takes a whole list of a kind; the owners of what changed or vanished.
+    pub fn listed(&self, kind: Kind, children: Vec<Child>, now: Instant) -> Vec<Owner> {
+        let present: HashSet<Key> = children.iter().map(|child| child.key.clone()).collect();
+        let mut owners: Vec<Owner> = children.into_iter().filter_map(|child| self.seen(child)).collect();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let vanished: Vec<Key> = inner
+            .objects
+            .iter()
+            .filter(|(key, entry)| {
+                let fresh = entry.written.is_some_and(|at| now.duration_since(at) < UNCONFIRMED);
+                key.kind == kind && !present.contains(*key) && !fresh
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        owners.extend(vanished.iter().filter_map(|key| inner.remove(key)));
+        inner.synced.insert(kind);
+        owners
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, key: &Key) -> Option<Owner> {
+        let owner = self.objects.remove(key)?.child.owner.clone();
+        self.unlink(key, owner.as_ref());
+        owner
+    }
+
+    fn unlink(&mut self, key: &Key, owner: Option<&Owner>) {
+        let Some(owner) = owner else { return };
+        if let Some(keys) = self.by_owner.get_mut(owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_owner.remove(owner);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::State;
+
+    fn child(name: &str, version: u64) -> Child {
+        Child {
+            key: Key { kind: Kind::Service, namespace: "n".into(), name: name.into() },
+            owner: Some(Owner::Instance("i".into())),
+            uid: format!("uid-{name}"),
+            version,
+            hash: None,
+            digest: None,
+            component: None,
+            data: None,
+            tenant: None,
+            terminating: false,
+            hands_off: false,
+            state: State::Plain,
+        }
+    }
+
+    fn names(cache: &ChildCache) -> Vec<String> {
+        cache.of(&Owner::Instance("i".into())).iter().map(|child| child.key.name.clone()).collect()
+    }
+
+    #[test]
+    fn an_older_event_does_not_undo_our_own_write() {
+        let cache = ChildCache::default();
+        cache.wrote(Child { hash: Some("new".into()), ..child("a", 9) }, Instant::now());
+        assert_eq!(cache.seen(Child { hash: Some("old".into()), ..child("a", 8) }), None);
+        assert_eq!(cache.of(&Owner::Instance("i".into()))[0].hash.as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn the_echo_of_our_own_write_wakes_nobody() {
+        let cache = ChildCache::default();
+        cache.wrote(child("a", 9), Instant::now());
+        assert_eq!(cache.seen(child("a", 9)), None);
+        assert_eq!(
+            cache.seen(Child { hash: Some("drift".into()), ..child("a", 10) }),
+            Some(Owner::Instance("i".into()))
+        );
+    }
+
+    #[test]
+    fn a_relist_forgets_what_is_gone_but_not_what_was_just_written() {
+        let cache = ChildCache::default();
+        let now = Instant::now();
+        cache.seen(child("gone", 1));
+        cache.wrote(child("fresh", 5), now);
+        cache.listed(Kind::Service, vec![child("here", 3)], now);
+        assert_eq!(names(&cache), ["fresh", "here"]);
+        cache.listed(Kind::Service, vec![child("here", 3)], now + UNCONFIRMED * 2);
+        assert_eq!(names(&cache), ["here"]);
+    }
+
+    #[test]
+    fn what_we_deleted_stays_terminating_whatever_late_events_say() {
+        let cache = ChildCache::default();
+        cache.seen(child("a", 1));
+        cache.deleted(&child("a", 1).key, "uid-a");
+        cache.seen(child("a", 2));
+        assert!(cache.of(&Owner::Instance("i".into()))[0].terminating);
+        assert!(cache.gone(&child("a", 3)).is_some() && names(&cache).is_empty());
+    }
+}

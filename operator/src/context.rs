@@ -1,0 +1,44 @@
+//! What every reconcile is given.
+
+use crate::{
+    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, metrics::Metrics, own::Newest,
+    reflect::Caches, report::Report, settings::Settings,
+};
+use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota};
+use std::{fmt, sync::Arc};
+
+/// The operator's hands, eyes and memory.
+pub struct Context {
+    /// The API server.
+    pub cluster: Cluster,
+    /// The settings.
+    pub settings: Settings,
+    /// The namespace that the operator lives in.
+    pub namespace: String,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Nakhoda's own four kinds.
+    pub caches: Arc<Caches>,
+    /// Child objects.
+    pub children: Arc<ChildCache>,
+    /// Our newest writes to instances.
+    pub own_instances: Newest<ServiceInstance>,
+    /// Our newest writes to tenants.
+    pub own_tenants: Newest<TenantQuota>,
+    /// Our newest writes to templates.
+    pub own_templates: Newest<ServiceTemplate>,
+    /// Our newest writes to plans.
+    pub own_plans: Newest<ServicePlan>,
+    /// Failures in a row.
+    pub backoff: Backoff,
+    /// Events.
+    pub report: Report,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Context")
+    }
+}

@@ -1,0 +1,192 @@
+//! Whether an object is as it was desired, told by two hashes and no read.
+//!
+//! What is applied carries the hash of what was desired. Of a live object the fields that we own (by its
+//! `managedFields`) are hashed in the same way; since everything we apply is written in the form that the API server
+//! stores, both agree exactly when nobody changed a field of ours.
+
+use crds::{labels, managers};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// The hash of what is desired: everything but kind, name and the hash annotation itself.
+pub fn desired_hash(object: &Value) -> String {
+    hash(&stripped(object.clone()))
+}
+
+/// The hash of those fields of a live object that we own by server-side apply; none where we own nothing.
+pub fn owned_digest(object: &Value) -> Option<String> {
+    let entries = object.pointer("/metadata/managedFields")?.as_array()?;
+    let ours = entries.iter().find(|entry| {
+        entry["manager"] == managers::OPERATOR
+            && entry["operation"] == "Apply"
+            && entry.get("subresource").is_none()
+    })?;
+    let owned = project(object, ours.get("fieldsV1")?)?;
+    Some(hash(&stripped(owned)))
+}
+
+/// Takes out what names the object instead of describing it, and the hash annotation.
+fn stripped(mut object: Value) -> Value {
+    if let Some(top) = object.as_object_mut() {
+        top.remove("apiVersion");
+        top.remove("kind");
+        top.remove("status");
+        if let Some(metadata) = top.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| {
+                matches!(key.as_str(), "labels" | "annotations" | "ownerReferences" | "finalizers")
+            });
+            if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove(labels::HASH);
+            }
+            metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
+        }
+    }
+    object
+}
+
+/// The part of `live` that a `fieldsV1` set names.
+fn project(live: &Value, fields: &Value) -> Option<Value> {
+    let fields = fields.as_object()?;
+    let named = fields.keys().any(|key| key != ".");
+    match live {
+        _ if !named => Some(live.clone()),
+        Value::Object(map) => Some(Value::Object(project_map(map, fields))),
+        Value::Array(items) => {
+            Some(Value::Array(items.iter().filter_map(|item| project_item(item, fields)).collect()))
+        }
+        other => Some(other.clone()),
+    }
+}
+
+fn project_map(map: &Map<String, Value>, fields: &Map<String, Value>) -> Map<String, Value> {
+    fields
+        .iter()
+        .filter_map(|(key, inner)| {
+            let name = key.strip_prefix("f:")?;
+            Some((name.to_owned(), project(map.get(name)?, inner)?))
+        })
+        .collect()
+}
+
+fn project_item(item: &Value, fields: &Map<String, Value>) -> Option<Value> {
+    fields.iter().find_map(|(key, inner)| {
+        if let Some(selector) = key.strip_prefix("k:") {
+            let selector: Map<String, Value> = serde_json::from_str(selector).ok()?;
+            return selector
+                .iter()
+                .all(|(name, value)| item.get(name) == Some(value))
+                .then(|| project(item, inner))?;
+        }
+        let value: Value = serde_json::from_str(key.strip_prefix("v:")?).ok()?;
+        (value == *item).then_some(value)
+    })
+}
+
+fn hash(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    Sha256::digest(text.as_bytes()).iter().take(16).fold(String::new(), |mut hex, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// JSON with sorted keys and with lists of objects sorted, since the order of keyed lists is the API server's.
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            out.push('{');
+            for key in keys {
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                canonical(&map[key], out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            let mut texts: Vec<String> = items
+                .iter()
+                .map(|item| {
+                    let mut text = String::new();
+                    canonical(item, &mut text);
+                    text
+                })
+                .collect();
+            if items.iter().all(Value::is_object) {
+                texts.sort();
+            }
+            out.push('[');
+            for text in texts {
+                out.push_str(&text);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn desired() -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "a", "labels": {"x": "1"}, "annotations": {"nakhoda.dev/hash": "abc"}},
+            "spec": {"ports": [{"port": 5432, "protocol": "TCP", "name": "pg"}], "selector": {"i": "1"}, "clusterIP": "None"},
+        })
+    }
+
+    fn live() -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "a", "uid": "u", "resourceVersion": "7", "labels": {"x": "1", "foreign": "2"},
+                "annotations": {"nakhoda.dev/hash": "abc", "other": "y"},
+                "managedFields": [
+                    {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": {"f:foreign": {}}}}},
+                    {"manager": "nakhoda-operator", "operation": "Apply", "fieldsV1": {
+                        "f:metadata": {"f:labels": {"f:x": {}}, "f:annotations": {"f:nakhoda.dev/hash": {}}},
+                        "f:spec": {"f:clusterIP": {}, "f:selector": {"f:i": {}},
+                            "f:ports": {"k:{\"port\":5432,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}, "f:protocol": {}, "f:name": {}}}}}},
+                ]},
+            "spec": {"ports": [{"port": 5432, "protocol": "TCP", "name": "pg", "targetPort": 5432}], "selector": {"i": "1"},
+                "clusterIP": "None", "type": "ClusterIP", "sessionAffinity": "None"},
+        })
+    }
+
+    #[test]
+    fn defaults_and_foreign_fields_do_not_count_as_drift() {
+        assert_eq!(owned_digest(&live()), Some(desired_hash(&desired())));
+    }
+
+    #[test]
+    fn a_changed_field_of_ours_is_drift() {
+        let mut changed = live();
+        changed["spec"]["ports"][0]["name"] = json!("other");
+        assert_ne!(owned_digest(&changed), Some(desired_hash(&desired())));
+    }
+
+    #[test]
+    fn a_field_that_another_manager_took_over_is_drift() {
+        let mut taken = live();
+        taken["metadata"]["managedFields"][1]["fieldsV1"]["f:spec"]
+            .as_object_mut()
+            .unwrap()
+            .remove("f:selector");
+        assert_ne!(owned_digest(&taken), Some(desired_hash(&desired())));
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        assert_eq!(
+            desired_hash(&json!({"spec": {"a": 1, "b": 2}})),
+            desired_hash(&json!({"spec": {"b": 2, "a": 1}}))
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! What happens when an instance is deleted: its pods end, its data is let go, and only then does it vanish. Cleanup
+//! reads, deletes workloads, and writes the moment of release once; it never touches data.
+
+use super::fetch;
+use crate::{
+    apply::{self, CallError},
+    context::Context,
+    instance::execute,
+    kinds::Kind,
+    observed::{Child, Key, Owner, State},
+};
+use crds::{ServiceInstance, labels, names, span};
+use jiff::{SignedDuration, Timestamp};
+use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What is left to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Pods that have not ended yet.
+    Pods,
+    /// Nothing: the finalizer can go.
+    Nothing,
+}
+
+/// The next steps of a deletion, from what is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Steps {
+    /// Workloads to delete.
+    pub delete: Vec<(Key, String)>,
+    /// What must end before the data is let go.
+    pub left: Left,
+}
+
+/// Workloads go first, and nothing else happens while a pod is left.
+pub fn steps(children: &[Arc<Child>]) -> Steps {
+    let workloads =
+        children.iter().filter(|child| child.key.kind.is_workload() || child.key.kind == Kind::Job);
+    let delete = workloads
+        .clone()
+        .filter(|child| !child.terminating)
+        .map(|c| (c.key.clone(), c.uid.clone()))
+        .collect();
+    let pods = children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }));
+    let left = if pods || workloads.count() > 0 { Left::Pods } else { Left::Nothing };
+    Steps { delete, left }
+}
+
+/// Goes as far as it can now.
+///
+/// # Errors
+/// As the calls'.
+pub async fn cleanup(
+    context: &Context,
+    instance: &ServiceInstance,
+    now: Timestamp,
+) -> Result<Left, CallError> {
+    let uid = instance.uid().unwrap_or_default();
+    let steps = steps(&context.children.of(&Owner::Instance(uid.clone())));
+    for (key, uid) in &steps.delete {
+        context.cluster.delete(key, uid).await?;
+        context.children.deleted(key, uid);
+    }
+    if steps.left == Left::Nothing {
+        release(context, instance, &uid, now).await?;
+    }
+    Ok(steps.left)
+}
+
+/// Lets the data go: its Secret first, then its volumes, since a volume that is free means that its Secret is, too.
+async fn release(
+    context: &Context,
+    instance: &ServiceInstance,
+    uid: &str,
+    now: Timestamp,
+) -> Result<(), CallError> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let keep_for =
+        span::parse_span(&instance.spec.retention.keep_for).unwrap_or(SignedDuration::from_hours(24 * 14));
+    let secret = apply::key(Kind::Secret, &namespace, &names::data_secret(&fetch::data_id(instance)));
+    // Live, past the cache: nothing may be overlooked when the last one who knows of it goes.
+    let selector = format!("{}={uid},{}", labels::INSTANCE, labels::DATA);
+    let volumes =
+        context.cluster.list(&Kind::PersistentVolumeClaim.resource(), &namespace, &selector).await?;
+    if let Some(live) = context.cluster.get(&secret).await?
+        && (!volumes.is_empty()
+            || live.pointer("/metadata/labels").and_then(|all| all.get(labels::INSTANCE))
+                == Some(&json!(uid)))
+    {
+        merge_release(context, &secret, &live, keep_for, now).await?;
+    }
+    for live in volumes {
+        let name = live.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let key = apply::key(Kind::PersistentVolumeClaim, &namespace, name);
+        merge_release(context, &key, &live, keep_for, now).await?;
+    }
+    if let Some(tenant) = instance.tenant() {
+        context.caches.wake_tenants.send(ObjectRef::new(tenant));
+    }
+    Ok(())
+}
+
+async fn merge_release(
+    context: &Context,
+    key: &Key,
+    live: &Value,
+    keep_for: SignedDuration,
+    now: Timestamp,
+) -> Result<(), CallError> {
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let keep_until = second.checked_add(keep_for).unwrap_or(Timestamp::MAX);
+    let patch = json!({"metadata": {
+        "uid": live["metadata"]["uid"],
+        "resourceVersion": live["metadata"]["resourceVersion"],
+        "labels": {labels::INSTANCE: null, labels::INSTANCE_NAME: null},
+        "annotations": {labels::RELEASED_AT: second.to_string(), labels::KEEP_UNTIL: keep_until.to_string()},
+    }});
+    match context.cluster.merge(key, &patch).await {
+        Ok(answer) => execute::remember(&context.children, key, &answer),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The thin executor: one operation, one call. What the API server answers goes into the cache, so that the next round
+//! sees it.
+
+use super::{build::Generated, plan::Operation};
+use crate::{
+    apply::{CallError, Cluster},
+    cache::ChildCache,
+    clock,
+    observed::{Child, Key},
+};
+use crds::template::SecretType;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Instant};
+
+const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const HEX: &[u8] = b"0123456789abcdef";
+const BCRYPT_COST: u32 = 10;
+
+/// Does one operation.
+///
+/// # Errors
+/// As the call's.
+pub async fn execute(
+    cluster: &Cluster,
+    children: &ChildCache,
+    operation: &Operation,
+) -> Result<(), CallError> {
+    match operation {
+        Operation::Generate(secret) => {
+            let object = generate(secret).await?;
+            created(cluster.create(&secret.key, &object).await)
+        }
+        Operation::Create(object) => created(cluster.create(&object.key, &object.object).await),
+        Operation::Apply { object, uid } => {
+            let answer = cluster.apply(&object.key, &object.object, uid.as_deref()).await?;
+            remember(children, &object.key, &answer);
+            Ok(())
+        }
+        Operation::Claim { key, patch } => {
+            let answer = cluster.merge(key, patch).await?;
+            remember(children, key, &answer);
+            Ok(())
+        }
+        Operation::Delete { key, uid } => {
+            cluster.delete(key, uid).await?;
+            children.deleted(key, uid);
+            Ok(())
+        }
+    }
+}
+
+fn created(result: Result<Value, CallError>) -> Result<(), CallError> {
+    match result {
+        Err(error) if error.is_already_there() => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Puts the answer to a write into the cache. Secrets are never cached.
+pub fn remember(children: &ChildCache, key: &Key, answer: &Value) {
+    if key.kind != crate::kinds::Kind::Secret
+        && let Some(child) = Child::reduce(key.kind, answer)
+    {
+        children.wrote(child, Instant::now());
+    }
+}
+
+/// Makes up the values: the plain ones first, then the hashes of them.
+async fn generate(secret: &Generated) -> Result<Value, CallError> {
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    for one in &secret.secrets {
+        let length = usize::try_from(one.length).unwrap_or(32);
+        match one.type_ {
+            SecretType::Alphanumeric => {
+                values.insert(one.name.clone(), clock::random_text(ALPHANUMERIC, length))
+            }
+            SecretType::Hex => values.insert(one.name.clone(), clock::random_text(HEX, length)),
+            SecretType::Bcrypt => None,
+        };
+    }
+    for one in secret.secrets.iter().filter(|one| one.type_ == SecretType::Bcrypt) {
+        let plain = one.of.as_ref().and_then(|of| values.get(of)).cloned().unwrap_or_default();
+        let hashing = tokio::task::spawn_blocking(move || bcrypt::hash(plain, BCRYPT_COST));
+        let hash = hashing
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(CallError::Answer("a password could not be hashed"))?;
+        values.insert(one.name.clone(), hash);
+    }
+    let mut object = secret.object.clone();
+    object["stringData"] = json!(values);
+    Ok(object)
+}

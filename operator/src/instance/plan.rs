@@ -1,0 +1,187 @@
+//! The way from what is to what should be: a pure function to a list of operations, each a single call.
+
+use super::{
+    build::{Desired, Facts, Generated, Object},
+    fetch::{Fetched, Secrets},
+};
+use crate::{
+    kinds::Kind,
+    observed::{Child, Key, State},
+};
+use crds::labels;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// One call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Generate what is secret and create the Secret; there already is fine.
+    Generate(Generated),
+    /// Create an immutable object; there already is fine.
+    Create(Object),
+    /// Server-side apply; with a uid, of that very object.
+    Apply {
+        /// The object.
+        object: Object,
+        /// The uid of the one that is there.
+        uid: Option<String>,
+    },
+    /// Take data up again that an earlier instance let go: a merge patch on that very version.
+    Claim {
+        /// The volume or Secret.
+        key: Key,
+        /// The patch.
+        patch: Value,
+    },
+    /// Delete that very object.
+    Delete {
+        /// The object.
+        key: Key,
+        /// Its uid.
+        uid: String,
+    },
+}
+
+/// The operations of this round.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// In this order.
+    pub operations: Vec<Operation>,
+    /// Whether there is more to do once they are done, before anything else happens in the cluster.
+    pub again: bool,
+    /// Whether something of an earlier owner is in the way and must be gone first.
+    pub blocked: Option<Key>,
+}
+
+/// What the world says, of what is to be built.
+pub fn facts(fetched: &Fetched) -> Facts {
+    let mut facts = Facts::default();
+    if let Secrets::There(values) = &fetched.secrets {
+        facts.secrets = Some(values.clone());
+    }
+    for child in &fetched.children {
+        let Some(component) = &child.component else { continue };
+        match &child.state {
+            State::Workload { replicas, ready, updated, observed, .. } => {
+                facts.existing.insert(component.clone());
+                if *replicas > 0 {
+                    facts.started.insert(component.clone());
+                }
+                if *observed && *ready > 0 && *updated > 0 {
+                    facts.ready.insert(component.clone());
+                }
+            }
+            State::Pod { finished: false, .. } => {
+                facts.started.insert(component.clone());
+            }
+            _ => {}
+        }
+    }
+    for (name, child) in &fetched.volumes {
+        if let Some(volume) = child.volume() {
+            facts.sizes.insert(name.clone(), volume.requested);
+        }
+    }
+    facts
+}
+
+/// The operations that lead from what was fetched to what is desired.
+pub fn plan(desired: &Desired, fetched: &Fetched) -> Plan {
+    let claims = claims(fetched);
+    if !claims.is_empty() {
+        return Plan { operations: claims, again: true, blocked: None };
+    }
+    if fetched.secrets == Secrets::NotYet {
+        return Plan {
+            operations: vec![Operation::Generate(desired.secret.clone())],
+            again: true,
+            blocked: None,
+        };
+    }
+    let mut plan = Plan::default();
+    for object in &desired.volumes {
+        plan.apply(object, fetched.volumes.get(&object.key.name));
+    }
+    if let Some(credentials) = &desired.credentials {
+        plan.credentials(credentials, fetched);
+    }
+    for object in &desired.objects {
+        plan.apply(object, fetched.children.iter().find(|child| child.key == object.key));
+    }
+    plan.prune(desired, fetched);
+    plan
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    fn apply(&mut self, object: &Object, there: Option<&Arc<Child>>) {
+        match there {
+            Some(child) if child.hands_off => {}
+            Some(child) if child.terminating => self.blocked = Some(child.key.clone()),
+            Some(child) if child.is_as_desired(&object.hash) => {}
+            there => {
+                let uid = there.map(|child| child.uid.clone());
+                self.operations.push(Operation::Apply { object: object.clone(), uid });
+            }
+        }
+    }
+
+    /// Credentials are immutable: changed ones have another name. The old go once the new are there.
+    fn credentials(&mut self, credentials: &Object, fetched: &Fetched) {
+        match &fetched.credentials_there {
+            Some((name, _)) if *name == credentials.key.name => {}
+            Some((name, uid)) => {
+                self.operations.push(Operation::Create(credentials.clone()));
+                let key = Key { name: name.clone(), ..credentials.key.clone() };
+                self.operations.push(Operation::Delete { key, uid: uid.clone() });
+            }
+            None => self.operations.push(Operation::Create(credentials.clone())),
+        }
+    }
+
+    /// Deletes what belongs to the instance and is no longer built. Data is never pruned.
+    fn prune(&mut self, desired: &Desired, fetched: &Fetched) {
+        let wanted: BTreeSet<&Key> = desired.objects.iter().map(|object| &object.key).collect();
+        let stale = fetched.children.iter().filter(|child| {
+            child.key.kind.is_prunable()
+                && !child.terminating
+                && !child.hands_off
+                && !wanted.contains(&child.key)
+        });
+        self.operations
+            .extend(stale.map(|child| Operation::Delete { key: child.key.clone(), uid: child.uid.clone() }));
+    }
+}
+
+/// Released data that this instance restores is taken up first, volume by volume and then its Secret, each in the very
+/// version that was seen: of two instances that want the same, one gets it.
+fn claims(fetched: &Fetched) -> Vec<Operation> {
+    let uid = fetched.instance.metadata.uid.as_deref().unwrap_or_default();
+    let labels = json!({labels::INSTANCE: uid, labels::INSTANCE_NAME: fetched.instance.metadata.name});
+    let cleared = json!({labels::RELEASED_AT: null, labels::KEEP_UNTIL: null});
+    let mut claims: Vec<Operation> = fetched
+        .volumes
+        .values()
+        .filter(|child| child.volume().is_some_and(|volume| volume.released_at.is_some()))
+        .map(|child| Operation::Claim {
+            key: child.key.clone(),
+            patch: json!({"metadata": {
+                "uid": child.uid, "resourceVersion": child.version.to_string(), "labels": labels, "annotations": cleared,
+            }}),
+        })
+        .collect();
+    if !claims.is_empty()
+        && let Some(secret_uid) = &fetched.secret_uid
+    {
+        let namespace = fetched.instance.metadata.namespace.clone().unwrap_or_default();
+        let key = Key { kind: Kind::Secret, namespace, name: crds::names::data_secret(&fetched.data_id) };
+        // The Secret first: a claimed volume is the sign that its Secret is claimed as well.
+        let patch = json!({"metadata": {"uid": secret_uid, "labels": labels, "annotations": cleared}});
+        claims.insert(0, Operation::Claim { key, patch });
+    }
+    claims
+}

@@ -1,0 +1,271 @@
+//! From what was fetched to an order that can't be wrong, or the one reason why there is none.
+
+use super::{
+    fetch::{Fetched, InTheWay, Place, Secrets},
+    parameters,
+    power::{self, Power},
+};
+use crate::{settings::Settings, template};
+use crds::{
+    Quantity, ServiceTemplate,
+    instance::ServiceInstanceSpec,
+    names,
+    plan::{PlanResources, ServicePlanSpec},
+    span,
+    template::Component,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource as _, ResourceExt as _};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// An instance that can be built.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// For its children.
+    pub owner: OwnerReference,
+    /// The admitted plan's name.
+    pub plan: String,
+    /// What it has.
+    pub resources: PlanResources,
+    /// The class of its volumes.
+    pub storage_class: Option<String>,
+    /// The template's name.
+    pub template_name: String,
+    /// The template.
+    pub template: Arc<ServiceTemplate>,
+    /// Every parameter's value.
+    pub parameters: BTreeMap<String, String>,
+    /// The id of its data.
+    pub data_id: String,
+    /// Its platform host.
+    pub host: String,
+    /// How long its data is kept after it.
+    pub keep_for: SignedDuration,
+    /// The same, as written.
+    pub keep_for_text: String,
+    /// Whether it runs.
+    pub power: Power,
+    /// When the clock alone may change that.
+    pub look_again: Option<Timestamp>,
+    /// For which request its pods were last started.
+    pub restarted_at: Option<Timestamp>,
+}
+
+/// Why an instance can't be built now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// A constant CamelCase word.
+    pub reason: &'static str,
+    /// What is wrong, what happens next, who must act.
+    pub message: String,
+    /// Whether it is only waiting, and nobody needs to act.
+    pub waiting: bool,
+}
+
+impl Invalid {
+    fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), waiting: false }
+    }
+
+    fn waiting(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), waiting: true }
+    }
+}
+
+/// Checks everything that must hold before anything is built.
+///
+/// # Errors
+/// The first reason why nothing can be built.
+pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Result<Validated, Invalid> {
+    let instance = &fetched.instance;
+    let spec = &instance.spec;
+    let tenant = fetched.tenant.as_ref().ok_or_else(|| {
+        Invalid::stalled(
+            "TenantMissing",
+            "The namespace's TenantQuota does not exist. An administrator must create it.",
+        )
+    })?;
+    check_place(&fetched.place)?;
+    let plan = fetched.plan.as_ref().ok_or_else(|| {
+        let message = format!(
+            "The plan {} does not exist. Name an existing one, or ask an administrator.",
+            fetched.plan_name
+        );
+        Invalid::stalled("PlanNotFound", message)
+    })?;
+    let template = check_template(fetched, &plan.spec)?;
+    let parameters = parameters::check(&template.spec.parameters, &spec.parameters, &fetched.fixed).map_err(
+        |problem| Invalid::stalled("ParameterInvalid", format!("{problem} Correct it in spec.parameters.")),
+    )?;
+    let keep_for = span::parse_span(&spec.retention.keep_for).map_err(|problem| {
+        Invalid::stalled("RetentionInvalid", format!("{problem}. Correct spec.retention.keepFor."))
+    })?;
+    check_data(fetched, &plan.spec, &template, spec)?;
+    check_name(fetched)?;
+    let (power, look_again) = power::decide(spec, settings.unsubscribed, now);
+    let uid = instance.uid().unwrap_or_default();
+    Ok(Validated {
+        name: instance.name_any(),
+        namespace: instance.namespace().unwrap_or_default(),
+        tenant: tenant.name_any(),
+        owner: OwnerReference {
+            block_owner_deletion: None,
+            ..instance.controller_owner_ref(&()).unwrap_or_default()
+        },
+        plan: fetched.plan_name.clone(),
+        resources: plan.spec.resources,
+        storage_class: plan.spec.storage_class_name.clone().or_else(|| settings.storage_class_name.clone()),
+        template_name: template.name_any(),
+        template,
+        parameters,
+        data_id: fetched.data_id.clone(),
+        host: format!("{}.{}", names::short_id(&uid), settings.zone),
+        uid,
+        keep_for,
+        keep_for_text: spec.retention.keep_for.clone(),
+        power,
+        look_again,
+        restarted_at: spec.restarted_at.as_ref().map(|time| time.0),
+    })
+}
+
+fn check_place(place: &Place) -> Result<(), Invalid> {
+    match place {
+        Place::Admitted(_) => Ok(()),
+        Place::Unknown => Err(Invalid::waiting(
+            "AwaitingAdmission",
+            "The tenant's quota has not been looked at for it yet; this takes seconds.",
+        )),
+        Place::Waiting(waiting) if waiting.reason == "PlanNotFound" => {
+            Err(Invalid::stalled("PlanNotFound", waiting.message.clone()))
+        }
+        Place::Waiting(waiting) => Err(Invalid::stalled("QuotaExceeded", waiting.message.clone())),
+    }
+}
+
+fn check_template(fetched: &Fetched, plan: &ServicePlanSpec) -> Result<Arc<ServiceTemplate>, Invalid> {
+    let Some(template) = fetched.template.clone() else {
+        let message = format!(
+            "The template {} of its plan does not exist. An administrator must create it.",
+            plan.template_ref
+        );
+        return Err(Invalid::stalled("TemplateNotFound", message));
+    };
+    let before = fetched.instance.status.as_ref().and_then(|status| status.template.as_deref());
+    if before.is_some_and(|before| before != plan.template_ref) {
+        let message = "The plan sells another app than the instance has. Choose a plan of the same app.";
+        return Err(Invalid::stalled("PlanOfAnotherApp", message));
+    }
+    if let Some(problem) = template::validate::problems(&template.spec).first() {
+        let message = format!("The template can't be used: {problem}. An administrator must correct it.");
+        return Err(Invalid::stalled("TemplateInvalid", message));
+    }
+    let made_already = before.is_some() || matches!(fetched.secrets, Secrets::There(_));
+    if template.spec.disabled && !made_already {
+        let message = "The app is not offered at present. An administrator can enable its template.";
+        return Err(Invalid::stalled("TemplateDisabled", message));
+    }
+    if !template.spec.init_jobs.is_empty() {
+        let message = "The template has init jobs, which this operator does not run yet. Use another app.";
+        return Err(Invalid::stalled("TemplateUnsupported", message));
+    }
+    Ok(template)
+}
+
+/// Data that is restored must be there, free and of the same app; no volume ever shrinks; no secret of existing data
+/// is ever made anew.
+fn check_data(
+    fetched: &Fetched,
+    plan: &ServicePlanSpec,
+    template: &ServiceTemplate,
+    spec: &ServiceInstanceSpec,
+) -> Result<(), Invalid> {
+    let uid = fetched.instance.metadata.uid.as_deref().unwrap_or_default();
+    let restores = spec.restore_from.is_some();
+    if restores && fetched.volumes.is_empty() {
+        let message =
+            "No retained data has the id in restoreFrom. The tenant's status.retained lists what there is.";
+        return Err(Invalid::stalled("RetainedDataNotFound", message));
+    }
+    for volume in fetched.volumes.values() {
+        let owned_by = |owner: &crate::observed::Owner| matches!(owner, crate::observed::Owner::Instance(other) if other != uid);
+        if volume.owner.as_ref().is_some_and(owned_by) {
+            let message = "The data in restoreFrom belongs to another instance that still exists. Delete that one first.";
+            return Err(Invalid::stalled("RetainedDataInUse", message));
+        }
+        let of_another =
+            volume.volume().is_some_and(|v| !v.template.is_empty() && v.template != plan.template_ref);
+        if of_another {
+            let message = "The data in restoreFrom was written by another app. Choose a plan of that app.";
+            return Err(Invalid::stalled("RetainedDataOfAnotherApp", message));
+        }
+    }
+    for (component, volume) in
+        template.spec.components.iter().flat_map(|c| c.volumes.iter().map(move |v| (c, v)))
+    {
+        let name = names::data_volume(&fetched.data_id, &component.name, &volume.name);
+        let wanted = volume_size(plan.resources.storage, volume.storage_percent);
+        let has = fetched
+            .volumes
+            .get(&name)
+            .and_then(|child| child.volume())
+            .map_or(Quantity::ZERO, |v| v.requested);
+        if has > wanted {
+            let message = "The plan has less storage than the data takes already, and volumes never shrink. Choose a larger plan.";
+            return Err(Invalid::stalled("StorageTooSmall", message));
+        }
+    }
+    if fetched.secrets == Secrets::Foreign {
+        let message = "There is a Secret of the name that its generated passwords need, which Nakhoda did not make. \
+                       An administrator must remove it.";
+        return Err(Invalid::stalled("SecretNameTaken", message));
+    }
+    if fetched.secrets == Secrets::Lost {
+        let message = "The Secret with the generated passwords of its data is gone. New ones would lock everybody out: \
+                       an administrator must put the old one back.";
+        return Err(Invalid::stalled("SecretMissing", message));
+    }
+    Ok(())
+}
+
+fn check_name(fetched: &Fetched) -> Result<(), Invalid> {
+    match fetched.in_the_way {
+        InTheWay::Nothing => Ok(()),
+        InTheWay::Earlier => {
+            let message = "A Service of an earlier instance of this name is still being deleted; it goes on once that is gone.";
+            Err(Invalid::waiting("WaitingForDeletion", message))
+        }
+        InTheWay::Foreign => {
+            let message = "There is a Service of the instance's name that Nakhoda did not make. Remove it, or name the instance otherwise.";
+            Err(Invalid::stalled("NameTaken", message))
+        }
+    }
+}
+
+/// A volume's share of the plan's storage, in whole MiB.
+pub fn volume_size(storage: Quantity, percent: i32) -> Quantity {
+    let bytes = storage.percent(u32::try_from(percent).unwrap_or(100)).units();
+    let mebi = (bytes / (1 << 20)).max(1);
+    Quantity::from_units(u64::try_from(mebi << 20).unwrap_or_default())
+}
+
+/// The memory and CPU of a component: fixed, or its share of the plan's.
+pub fn component_resources(component: &Component, plan: &PlanResources) -> (Quantity, Quantity) {
+    let resources = &component.resources;
+    let share = |percent: Option<i32>| percent.and_then(|percent| u32::try_from(percent).ok()).unwrap_or(100);
+    let cpu = resources.cpu.unwrap_or_else(|| plan.cpu.percent(share(resources.cpu_percent)));
+    let memory = resources.memory.unwrap_or_else(|| {
+        let bytes = plan.memory.percent(share(resources.memory_percent)).units();
+        Quantity::from_units(u64::try_from((bytes >> 20).max(1) << 20).unwrap_or_default())
+    });
+    (cpu, memory)
+}

@@ -1,0 +1,27 @@
+//! Nakhoda's operator: converges `TenantQuota`s and `ServiceInstance`s to namespaces, workloads and volumes, and says
+//! in their status what became of it.
+
+pub mod apply;
+pub mod args;
+pub mod backoff;
+pub mod cache;
+pub mod clock;
+pub mod context;
+pub mod control;
+pub mod digest;
+pub mod health;
+pub mod instance;
+pub mod kinds;
+pub mod leader;
+pub mod metrics;
+pub mod observed;
+pub mod own;
+pub mod plan;
+pub mod reflect;
+pub mod report;
+pub mod run;
+pub mod settings;
+pub mod template;
+pub mod tenant;
+
+pub use run::run;

@@ -1,0 +1,239 @@
+//! Child objects, reduced on arrival to what `plan` and `status` need.
+
+use crate::{digest, kinds::Kind};
+use crds::{Quantity, labels};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for cluster-scoped ones.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// An instance's, by uid.
+    Instance(String),
+    /// A tenant's, by name.
+    Tenant(String),
+}
+
+/// A child object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Where it is.
+    pub key: Key,
+    /// Whose it is by its labels; none: not ours.
+    pub owner: Option<Owner>,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion; they are ordered within a kind.
+    pub version: u64,
+    /// The hash of what was desired when it was last applied.
+    pub hash: Option<String>,
+    /// The digest of the fields that we own.
+    pub digest: Option<String>,
+    /// The component it belongs to.
+    pub component: Option<String>,
+    /// The data it belongs to.
+    pub data: Option<String>,
+    /// The tenant by its label.
+    pub tenant: Option<String>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Whether somebody asked us to keep our hands off (break-glass).
+    pub hands_off: bool,
+    /// What is special to its kind.
+    pub state: State,
+}
+
+/// What is special to a kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Nothing.
+    Plain,
+    /// A StatefulSet or Deployment.
+    Workload {
+        /// Pods that should be there by the spec.
+        replicas: i64,
+        /// Pods that are there.
+        current: i64,
+        /// Pods that are ready.
+        ready: i64,
+        /// Pods of the newest template.
+        updated: i64,
+        /// Whether its controller has seen the newest spec.
+        observed: bool,
+    },
+    /// A volume claim.
+    Volume(Volume),
+    /// A ResourceQuota: whether its controller has counted by the newest limits.
+    Quota {
+        /// Whether `status.hard` equals `spec.hard`.
+        settled: bool,
+    },
+    /// A pod.
+    Pod {
+        /// Whether it is ready.
+        ready: bool,
+        /// Whether it has ended for good.
+        finished: bool,
+    },
+    /// A job.
+    Job {
+        /// Whether it has done its work.
+        complete: bool,
+        /// Whether it gave up.
+        failed: bool,
+    },
+}
+
+/// A volume claim and what is noted on it about its data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Volume {
+    /// Whether it is bound.
+    pub bound: bool,
+    /// Whether its volume was lost.
+    pub lost: bool,
+    /// The size asked for.
+    pub requested: Quantity,
+    /// The size it has.
+    pub capacity: Quantity,
+    /// When its instance let it go.
+    pub released_at: Option<Timestamp>,
+    /// Until when it is kept then.
+    pub keep_until: Option<Timestamp>,
+    /// The template that wrote it.
+    pub template: String,
+    /// The plan it was sold with.
+    pub plan: String,
+}
+
+impl Child {
+    /// Reduces an object as the API server sent it; none for one without name, uid or version.
+    pub fn reduce(kind: Kind, object: &Value) -> Option<Self> {
+        let metadata = object.get("metadata")?;
+        let label = |key: &str| {
+            metadata.get("labels").and_then(|all| all.get(key)).and_then(Value::as_str).map(str::to_owned)
+        };
+        let annotation =
+            |key: &str| metadata.get("annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
+        let tenant = label(labels::TENANT);
+        let managed = label(labels::MANAGED_BY).as_deref() == Some(labels::MANAGER);
+        let owner = label(labels::INSTANCE)
+            .map(Owner::Instance)
+            .or_else(|| tenant.clone().map(Owner::Tenant))
+            .filter(|_| managed || kind == Kind::Pod);
+        Some(Self {
+            key: Key {
+                kind,
+                namespace: metadata.get("namespace").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                name: metadata.get("name")?.as_str()?.to_owned(),
+            },
+            owner,
+            uid: metadata.get("uid")?.as_str()?.to_owned(),
+            version: metadata.get("resourceVersion")?.as_str()?.parse().ok()?,
+            hash: annotation(labels::HASH).map(str::to_owned),
+            digest: if kind == Kind::Pod { None } else { digest::owned_digest(object) },
+            component: label(labels::COMPONENT),
+            data: label(labels::DATA),
+            tenant,
+            terminating: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
+            hands_off: annotation(labels::RECONCILE) == Some("disabled"),
+            state: State::reduce(kind, object),
+        })
+    }
+
+    /// Whether it is as `hash` says, so that nothing needs to be written.
+    pub fn is_as_desired(&self, hash: &str) -> bool {
+        self.hash.as_deref() == Some(hash) && self.digest.as_deref() == Some(hash)
+    }
+
+    /// Whether `other` would lead to the same decisions: equal but for the version.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        Self { version: 0, ..self.clone() } == Self { version: 0, ..other.clone() }
+    }
+
+    /// The claim's state, where it is one.
+    pub fn volume(&self) -> Option<&Volume> {
+        if let State::Volume(volume) = &self.state { Some(volume) } else { None }
+    }
+}
+
+impl State {
+    fn reduce(kind: Kind, object: &Value) -> Self {
+        let number = |path: &str| object.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+        match kind {
+            Kind::StatefulSet | Kind::Deployment => Self::Workload {
+                replicas: object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1),
+                current: number("/status/replicas"),
+                ready: number("/status/readyReplicas"),
+                updated: number("/status/updatedReplicas"),
+                observed: number("/status/observedGeneration") >= number("/metadata/generation"),
+            },
+            Kind::PersistentVolumeClaim => Self::Volume(Volume::reduce(object)),
+            Kind::ResourceQuota => Self::Quota { settled: quota_is_settled(object) },
+            Kind::Pod => Self::Pod {
+                ready: condition(object, "Ready"),
+                finished: matches!(
+                    object.pointer("/status/phase").and_then(Value::as_str),
+                    Some("Succeeded" | "Failed")
+                ),
+            },
+            Kind::Job => {
+                Self::Job { complete: condition(object, "Complete"), failed: condition(object, "Failed") }
+            }
+            _ => Self::Plain,
+        }
+    }
+}
+
+impl Volume {
+    fn reduce(object: &Value) -> Self {
+        let quantity = |path: &str| {
+            object
+                .pointer(path)
+                .and_then(Value::as_str)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default()
+        };
+        let annotations = object.pointer("/metadata/annotations");
+        let annotation = |key: &str| annotations.and_then(|all| all.get(key)).and_then(Value::as_str);
+        let phase = object.pointer("/status/phase").and_then(Value::as_str);
+        Self {
+            bound: phase == Some("Bound"),
+            lost: phase == Some("Lost"),
+            requested: quantity("/spec/resources/requests/storage"),
+            capacity: quantity("/status/capacity/storage"),
+            released_at: annotation(labels::RELEASED_AT).and_then(|text| text.parse().ok()),
+            keep_until: annotation(labels::KEEP_UNTIL).and_then(|text| text.parse().ok()),
+            template: annotation(labels::TEMPLATE).unwrap_or_default().to_owned(),
+            plan: annotation(labels::PLAN).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+fn condition(object: &Value, type_: &str) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == type_ && one["status"] == "True"))
+}
+
+fn quota_is_settled(object: &Value) -> bool {
+    let hard = |path: &str| -> Option<Vec<(String, Quantity)>> {
+        let map = object.pointer(path)?.as_object()?;
+        let mut all: Vec<(String, Quantity)> = map
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.parse().ok()?)))
+            .collect();
+        all.sort();
+        Some(all)
+    };
+    hard("/spec/hard").is_some_and(|wanted| hard("/status/hard") == Some(wanted))
+}

@@ -1,0 +1,122 @@
+//! From the command line to running controllers, and back.
+
+use crate::{
+    apply::Cluster,
+    args::Run,
+    backoff::Backoff,
+    cache::ChildCache,
+    clock::{Clock, SystemClock},
+    context::Context,
+    control,
+    health::{self, Health},
+    leader::Candidate,
+    metrics::Metrics,
+    own::Newest,
+    reflect::{self, Caches},
+    report::Report,
+    settings::Settings,
+};
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use kube::{Client, Config};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Runs the operator until it is told to stop or loses its lease.
+///
+/// # Errors
+/// When it can't start, or when it lost its lease: the process must end then, since it may no longer act.
+pub async fn run(run: Run) -> anyhow::Result<()> {
+    let settings = Settings::load(&run.config)?;
+    let client = client().await?;
+    let clock: Arc<dyn Clock> =
+        Arc::new(SystemClock { offset: SignedDuration::from_secs(run.clock_offset_seconds) });
+    let (caches, writers) = Caches::new();
+    let (caches, children, metrics) =
+        (Arc::new(caches), Arc::new(ChildCache::default()), Arc::new(Metrics::default()));
+    let context = Arc::new(Context {
+        cluster: Cluster::new(client.clone()),
+        settings,
+        namespace: run.namespace.clone(),
+        clock: Arc::clone(&clock),
+        caches: Arc::clone(&caches),
+        children: Arc::clone(&children),
+        own_instances: Newest::default(),
+        own_tenants: Newest::default(),
+        own_templates: Newest::default(),
+        own_plans: Newest::default(),
+        backoff: Backoff::default(),
+        report: Report::new(client.clone(), &run.identity),
+        metrics: Arc::clone(&metrics),
+    });
+    reflect::start(&client, &caches, &children, writers);
+    let stop = stop_on_signal()?;
+    let health = Health { caches: Arc::clone(&caches), children, metrics, context: Arc::clone(&context) };
+    let serving = tokio::spawn(health::serve(run.listen, health, stop.clone()));
+    let candidate = Candidate::new(client, &run.namespace, run.identity.clone(), clock);
+    let result = tokio::select! {
+        result = lead(&context, candidate, &stop) => result,
+        served = serving => served.context("the health server broke")?.with_context(|| format!("can't listen on {}", run.listen)),
+    };
+    tracing::info!("stopped");
+    result
+}
+
+/// A client that never retries by itself: what to try again, and when, is the reconcile's to decide.
+async fn client() -> anyhow::Result<Client> {
+    let mut config =
+        Config::infer().await.context("no Kubernetes API server is configured: set KUBECONFIG")?;
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(Client::try_from(config)?)
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+/// Waits for caches and lease, runs the controllers, and gives the lease back once they have ended.
+async fn lead(context: &Arc<Context>, candidate: Candidate, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    while !(context.children.is_synced() && context.caches.unsynced().is_empty()) {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+    let (sender, mut leads) = watch::channel(false);
+    let release = CancellationToken::new();
+    let election = tokio::spawn(candidate.run(sender, release.clone()));
+    tokio::select! {
+        changed = leads.wait_for(|leading| *leading) => { changed.context("the election broke")?; }
+        () = stop.cancelled() => {
+            release.cancel();
+            return Ok(());
+        }
+    }
+    context.metrics.leads(true);
+    let controllers = control::run(Arc::clone(context), stop.clone());
+    let result = tokio::select! {
+        () = controllers => Ok(()),
+        _ = leads.wait_for(|leading| !*leading) => Err(anyhow::anyhow!("the lease was lost: another replica leads now")),
+    };
+    context.metrics.leads(false);
+    release.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(5), election).await;
+    result
+}

@@ -1,0 +1,287 @@
+//! Whether a template makes sense as a whole: what its schema can't say.
+
+use crate::instance::parameters;
+use crds::template::{Component, Container, ParameterType, ServiceTemplateSpec};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The facts that strings may name, beside `service.<component>`.
+pub const FACTS: [&str; 9] = [
+    "host",
+    "url",
+    "name",
+    "namespace",
+    "tenant",
+    "memoryMi",
+    "memoryHalfMi",
+    "memoryQuarterMi",
+    "memoryThreeQuartersMi",
+];
+
+/// Where in a template a string stands, which says what it may name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Container,
+    File,
+    Credential,
+}
+
+/// Everything that is wrong with a template, a sentence each; empty for one that instances can be made from.
+pub fn problems(spec: &ServiceTemplateSpec) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (what, names) in [
+        ("component", names(&spec.components, |c| &c.name)),
+        ("parameter", names(&spec.parameters, |p| &p.name)),
+        ("secret", names(&spec.secrets, |s| &s.name)),
+        ("file", names(&spec.files, |f| &f.name)),
+        ("init job", names(&spec.init_jobs, |j| &j.name)),
+    ] {
+        problems.extend(
+            repeated(&names).map(|name| format!("two entries of kind {what} are called {name}: rename one")),
+        );
+    }
+    check_references(spec, &mut problems);
+    check_strings(spec, &mut problems);
+    check_order(spec, &mut problems);
+    check_shares(spec, &mut problems);
+    check_parameters(spec, &mut problems);
+    check_containers(spec, &mut problems);
+    problems
+}
+
+fn names<'a, T>(items: &'a [T], name: impl Fn(&'a T) -> &'a String) -> Vec<&'a str> {
+    items.iter().map(|item| name(item).as_str()).collect()
+}
+
+fn repeated<'a>(names: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    let mut seen = BTreeSet::new();
+    names.iter().copied().filter(move |name| !seen.insert(*name)).collect::<Vec<_>>().into_iter()
+}
+
+fn check_references(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
+    let exposed = spec.expose.http.as_ref().map(|e| (&e.component, &e.port));
+    let exposed = exposed.or_else(|| spec.expose.tcp.as_ref().map(|e| (&e.component, &e.port)));
+    if let Some((component, port)) = exposed {
+        let found = spec.components.iter().find(|c| c.name == *component);
+        if !found.is_some_and(|c| c.ports.iter().any(|p| p.name == *port)) {
+            problems
+                .push(format!("expose names the port {port} of component {component}, which does not exist"));
+        }
+    }
+    for component in &spec.components {
+        for probe in [&component.probes.startup, &component.probes.readiness, &component.probes.liveness] {
+            let port = probe.http.as_ref().map(|http| &http.port).or(probe.tcp.as_ref());
+            if let Some(port) = port.filter(|port| !component.ports.iter().any(|p| p.name == **port)) {
+                problems.push(format!(
+                    "a probe of component {} names the port {port}, which it does not have",
+                    component.name
+                ));
+            }
+        }
+    }
+    for (owner, container) in containers(spec) {
+        for mount in
+            container.files.iter().filter(|mount| !spec.files.iter().any(|file| file.name == mount.file))
+        {
+            problems.push(format!("{owner} mounts the file {}, which does not exist", mount.file));
+        }
+        for secret in container.env.iter().filter_map(|env| env.secret.as_ref()) {
+            if !spec.secrets.iter().any(|one| one.name == *secret) {
+                problems.push(format!("{owner} names the secret {secret}, which does not exist"));
+            }
+        }
+    }
+    for secret in &spec.secrets {
+        let found = secret
+            .of
+            .as_ref()
+            .is_none_or(|of| spec.secrets.iter().any(|one| one.name == *of && one.of.is_none()));
+        if !found {
+            problems.push(format!(
+                "the secret {} is the hash of one that does not exist, or is a hash itself",
+                secret.name
+            ));
+        }
+    }
+    for job in &spec.init_jobs {
+        if let Some(of) = job.volumes_of.as_ref().filter(|of| !spec.components.iter().any(|c| c.name == **of))
+        {
+            problems.push(format!("the init job {} mounts volumes of {of}, which does not exist", job.name));
+        }
+    }
+}
+
+/// Every container of the template, with a name for messages.
+fn containers(spec: &ServiceTemplateSpec) -> Vec<(String, &Container)> {
+    let mut all = Vec::new();
+    for component in &spec.components {
+        all.push((format!("component {}", component.name), &component.container));
+        all.extend(
+            component
+                .init_containers
+                .iter()
+                .map(|init| (format!("init container {}", init.name), &init.container)),
+        );
+    }
+    all.extend(spec.init_jobs.iter().map(|job| (format!("init job {}", job.name), &job.container)));
+    all
+}
+
+fn check_strings(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
+    let mut check = |place: Place, owner: &str, text: &str| {
+        if place == Place::Container && text.contains("${{") {
+            problems.push(format!(
+                "{owner}: a dollar right before {{{{ would let a value name a variable; write it otherwise"
+            ));
+        }
+        for name in placeholders(text) {
+            if let Err(problem) = check_name(spec, place, name) {
+                problems.push(format!("{owner}: {{{{{name}}}}} {problem}"));
+            }
+        }
+    };
+    for (owner, container) in containers(spec) {
+        let values = container.env.iter().filter_map(|env| env.value.as_ref());
+        container
+            .command
+            .iter()
+            .chain(&container.args)
+            .chain(values)
+            .for_each(|text| check(Place::Container, &owner, text));
+    }
+    for component in &spec.components {
+        let owner = format!("component {}", component.name);
+        for probe in [&component.probes.startup, &component.probes.readiness, &component.probes.liveness] {
+            probe.exec.iter().for_each(|text| check(Place::Container, &owner, text));
+            let headers = probe.http.iter().flat_map(|http| &http.headers);
+            headers.for_each(|header| check(Place::File, &owner, &header.value));
+        }
+    }
+    spec.files.iter().for_each(|file| check(Place::File, &format!("file {}", file.name), &file.content));
+    spec.credentials
+        .iter()
+        .for_each(|one| check(Place::Credential, &format!("credential {}", one.name), &one.value));
+}
+
+fn check_name(spec: &ServiceTemplateSpec, place: Place, name: &str) -> Result<(), String> {
+    if let Some(fact) = name.strip_prefix("facts.") {
+        let service =
+            fact.strip_prefix("service.").is_some_and(|of| spec.components.iter().any(|c| c.name == of));
+        return if service || FACTS.contains(&fact) {
+            Ok(())
+        } else {
+            Err(format!("is no fact; there are {}", FACTS.join(", ")))
+        };
+    }
+    if let Some(parameter) = name.strip_prefix("parameters.") {
+        let found = spec
+            .parameters
+            .iter()
+            .find(|one| one.name == parameter)
+            .ok_or("is no parameter of this template")?;
+        return if place == Place::File && found.type_ == ParameterType::String {
+            Err("is free text and could break out of its file: pass it as an environment variable".to_owned())
+        } else {
+            Ok(())
+        };
+    }
+    if let Some(secret) = name.strip_prefix("secrets.") {
+        if place != Place::Credential {
+            return Err("may stand only in credentials; give it to a container with env[].secret".to_owned());
+        }
+        let found = spec.secrets.iter().any(|one| one.name == secret);
+        return if found { Ok(()) } else { Err("is no secret of this template".to_owned()) };
+    }
+    Err("begins with neither facts., parameters. nor secrets.".to_owned())
+}
+
+/// The names between `{{` and `}}`.
+pub fn placeholders(text: &str) -> Vec<&str> {
+    text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).map(|(name, _)| name.trim()).collect()
+}
+
+fn check_order(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
+    let by_name: BTreeMap<&str, &Component> = spec.components.iter().map(|c| (c.name.as_str(), c)).collect();
+    for component in &spec.components {
+        for other in component.depends_on.iter().filter(|other| !by_name.contains_key(other.as_str())) {
+            problems.push(format!("component {} depends on {other}, which does not exist", component.name));
+        }
+    }
+    if ordered(spec).len() < spec.components.len() && problems.is_empty() {
+        problems.push("the components depend on each other in a circle: take one dependsOn out".to_owned());
+    }
+}
+
+/// The components in the order in which they start; those in a circle are left out.
+pub fn ordered(spec: &ServiceTemplateSpec) -> Vec<&Component> {
+    let mut done: Vec<&Component> = Vec::new();
+    loop {
+        let next = spec.components.iter().find(|component| {
+            let is_done = |name: &str| done.iter().any(|one| one.name == name);
+            !is_done(&component.name) && component.depends_on.iter().all(|other| is_done(other))
+        });
+        match next {
+            Some(component) => done.push(component),
+            None => return done,
+        }
+    }
+}
+
+fn check_shares(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
+    let storage: i32 =
+        spec.components.iter().flat_map(|c| &c.volumes).map(|volume| volume.storage_percent).sum();
+    if storage > 100 {
+        problems.push(format!("the volumes have {storage} per cent of the plan's storage together; at most 100 can be shared out"));
+    }
+    let share = |percent: Option<i32>, fixed: bool| if fixed { 0 } else { percent.unwrap_or(100) };
+    let memory: i32 =
+        spec.components.iter().map(|c| share(c.resources.memory_percent, c.resources.memory.is_some())).sum();
+    let cpu: i32 =
+        spec.components.iter().map(|c| share(c.resources.cpu_percent, c.resources.cpu.is_some())).sum();
+    for (what, sum) in [("memory", memory), ("CPU", cpu)] {
+        if sum > 100 {
+            problems.push(format!("the components have {sum} per cent of the plan's {what} together; at most 100 can be shared out"));
+        }
+    }
+}
+
+/// A default must be what an instance could give, and a pattern a regular expression.
+fn check_parameters(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
+    for parameter in &spec.parameters {
+        if let Some(Err(error)) = parameter.pattern.as_ref().map(|pattern| parameters::compile(pattern)) {
+            problems.push(format!(
+                "the pattern of the parameter {} is no regular expression: {error}",
+                parameter.name
+            ));
+        } else if parameter.default.is_some()
+            && let Err(problem) =
+                parameters::check(std::slice::from_ref(parameter), &BTreeMap::new(), &BTreeMap::new())
+        {
+            problems.push(format!("the default is out of its own bounds: {problem}"));
+        }
+    }
+}
+
+/// What stands twice in one pod: variables, ports, paths. Files together must fit into a ConfigMap.
+fn check_containers(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
+    for (owner, container) in containers(spec) {
+        let variables: Vec<&str> = container.env.iter().map(|env| env.name.as_str()).collect();
+        problems.extend(repeated(&variables).map(|name| format!("{owner} sets the variable {name} twice")));
+    }
+    for component in &spec.components {
+        let ports: Vec<String> = component.ports.iter().map(|port| port.port.to_string()).collect();
+        let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+        problems.extend(
+            repeated(&ports).map(|port| format!("component {} has the port {port} twice", component.name)),
+        );
+        let volumes = component.volumes.iter().map(|volume| volume.path.as_str());
+        let scratch = component.empty_dirs.iter().map(|dir| dir.path.as_str());
+        let files = component.container.files.iter().map(|file| file.path.as_str());
+        let paths: Vec<&str> = volumes.chain(scratch).chain(files).collect();
+        problems
+            .extend(repeated(&paths).map(|path| format!("component {} mounts {path} twice", component.name)));
+    }
+    let bytes: usize = spec.files.iter().map(|file| file.content.len()).sum();
+    if bytes > 900 * 1024 {
+        problems.push(format!("the files have {bytes} bytes together; a ConfigMap holds 900 KiB at most"));
+    }
+}

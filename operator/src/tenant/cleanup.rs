@@ -1,0 +1,80 @@
+//! What happens when a tenant is deleted: refused while there is data, unless its destruction was ordered; then the
+//! instances go, then the namespace.
+
+use super::{Context, children, status, status::Problem, write};
+use crate::{apply::CallError, kinds::Kind, own};
+use crds::{ServiceInstance, TenantQuota, labels, names, quota::Offboard};
+use kube::{ResourceExt as _, core::ApiResource, runtime::controller::Action};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// How often an offboarding looks again beside the watches.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Goes as far as it can now.
+///
+/// # Errors
+/// As the calls'.
+pub async fn delete(context: &Context, tenant: Arc<TenantQuota>) -> Result<Action, CallError> {
+    if !tenant.finalizers().iter().any(|one| one == labels::FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let namespace = names::tenant_namespace(&tenant.name_any());
+    let key = crate::apply::key(Kind::Namespace, "", &namespace);
+    let Some(live) = context.cluster.get(&key).await?.filter(|live| is_of(live, &tenant)) else {
+        own::remove_finalizer(&context.cluster, &context.own_tenants, &tenant).await?;
+        return Ok(Action::await_change());
+    };
+    let problem = next_step(context, &tenant, &namespace, &live).await?;
+    write(context, &tenant, status::unusable(&tenant, &problem, context.clock.now())).await?;
+    Ok(Action::requeue(LOOK_AGAIN))
+}
+
+fn is_of(namespace: &Value, tenant: &TenantQuota) -> bool {
+    let label =
+        namespace.pointer("/metadata/labels").and_then(|all| all.get(labels::TENANT)).and_then(Value::as_str);
+    label == Some(&tenant.name_any())
+}
+
+async fn next_step(
+    context: &Context,
+    tenant: &TenantQuota,
+    namespace: &str,
+    live: &Value,
+) -> Result<Problem, CallError> {
+    if live.pointer("/metadata/deletionTimestamp").is_some() {
+        return Ok(ending("NamespaceTerminating", "Its namespace is being deleted."));
+    }
+    let ordered = tenant.spec.offboard == Some(Offboard::DeleteData);
+    let instances = live_instances(context, namespace).await?;
+    let claims =
+        context.cluster.list(&Kind::PersistentVolumeClaim.resource(), namespace, labels::DATA).await?;
+    if !ordered && (!claims.is_empty() || !instances.is_empty()) {
+        let message = "It still has instances or kept data, so nothing is deleted. Set spec.offboard to DeleteData to destroy all of it.";
+        return Ok(Problem { reason: "DataRetained", message: message.to_owned(), stalled: true });
+    }
+    if !instances.is_empty() {
+        let resource = ApiResource::erase::<ServiceInstance>(&());
+        for one in instances.iter().filter(|one| one.metadata.deletion_timestamp.is_none()) {
+            let uid = one.uid().unwrap_or_default();
+            context.cluster.delete_own(&resource, namespace, &one.name_any(), &uid).await?;
+        }
+        return Ok(ending("DeletingInstances", "Its instances are being deleted."));
+    }
+    let key = crate::apply::key(Kind::Namespace, "", namespace);
+    let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+    context.cluster.delete(&key, uid).await?;
+    if let Some(child) = children(context, tenant).iter().find(|child| child.key == key) {
+        context.children.deleted(&child.key, &child.uid);
+    }
+    Ok(ending("NamespaceTerminating", "Its namespace is being deleted."))
+}
+
+async fn live_instances(context: &Context, namespace: &str) -> Result<Vec<ServiceInstance>, CallError> {
+    let live = context.cluster.list(&ApiResource::erase::<ServiceInstance>(&()), namespace, "").await?;
+    Ok(live.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
+}
+
+fn ending(reason: &'static str, message: &str) -> Problem {
+    Problem { reason, message: message.to_owned(), stalled: false }
+}

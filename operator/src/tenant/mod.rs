@@ -1,0 +1,125 @@
+//! `TenantQuota`: namespace, policies, quota, role bindings, and the one list of what has a place in the quota.
+
+pub mod admission;
+pub mod build;
+pub mod cleanup;
+pub mod plan;
+pub mod status;
+
+use crate::{
+    apply::{self, CallError},
+    context::Context,
+    instance::execute,
+    kinds::Kind,
+    observed::{Child, Owner, State},
+    own::{self, Own},
+};
+use crds::{ServiceInstance, TenantQuota, TenantQuotaStatus, labels, names};
+use kube::{Resource as _, ResourceExt as _, core::ApiResource, runtime::controller::Action};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Converges one tenant.
+///
+/// # Errors
+/// When a call failed and it must be tried again.
+pub async fn reconcile(tenant: Arc<TenantQuota>, context: Arc<Context>) -> Result<Action, CallError> {
+    let tenant = context.own_tenants.newest(tenant);
+    if tenant.annotations().get(labels::RECONCILE).is_some_and(|value| value == "disabled") {
+        context.report.hands_off(&*tenant).await;
+        return Ok(Action::await_change());
+    }
+    if tenant.meta().deletion_timestamp.is_some() {
+        return cleanup::delete(&context, tenant).await;
+    }
+    let tenant = own::ensure_finalizer(&context.cluster, &context.own_tenants, tenant).await?;
+    if let Some(problem) = namespace_problem(&context, &tenant).await? {
+        write(&context, &tenant, status::unusable(&tenant, &problem, context.clock.now())).await?;
+        return Ok(Action::requeue(std::time::Duration::from_secs(30)));
+    }
+    let desired = build::build(&tenant, &context.settings, &context.namespace);
+    for operation in plan::plan(&desired, &children(&context, &tenant)) {
+        execute::execute(&context.cluster, &context.children, &operation).await?;
+    }
+    let children = children(&context, &tenant);
+    let settled = plan::plan(&desired, &children).is_empty() && quota_is_settled(&children);
+    let status = admit(&context, &tenant, settled, &children).await?;
+    write(&context, &tenant, status).await?;
+    Ok(Action::await_change())
+}
+
+/// The tenant's own objects: those that belong to no instance, and its namespace.
+fn children(context: &Context, tenant: &TenantQuota) -> Vec<Arc<Child>> {
+    context.children.of(&Owner::Tenant(tenant.name_any()))
+}
+
+fn quota_is_settled(children: &[Arc<Child>]) -> bool {
+    children.iter().any(|child| matches!(child.state, State::Quota { settled: true }))
+}
+
+/// A namespace of the right name that we did not make is nobody's to take.
+async fn namespace_problem(
+    context: &Context,
+    tenant: &TenantQuota,
+) -> Result<Option<status::Problem>, CallError> {
+    let name = names::tenant_namespace(&tenant.name_any());
+    let key = apply::key(Kind::Namespace, "", &name);
+    if let Some(child) = context.children.get(&key) {
+        let ours = child.tenant.as_deref() == Some(tenant.name_any().as_str());
+        return Ok(match (ours, child.terminating) {
+            (true, false) => None,
+            (true, true) => Some(status::Problem::namespace_ending(&name)),
+            (false, _) => Some(status::Problem::namespace_taken(&name)),
+        });
+    }
+    let Some(live) = context.cluster.get(&key).await? else { return Ok(None) };
+    let label =
+        |name: &str| live.pointer("/metadata/labels").and_then(|all| all.get(name)).and_then(Value::as_str);
+    let ours =
+        label(labels::TENANT) == Some(&tenant.name_any()) && label(labels::PAAS_MANAGED) == Some("true");
+    Ok((!ours).then(|| status::Problem::namespace_taken(&name)))
+}
+
+/// Works out who has a place. What the cache would change is worked out once more from a live list before it is
+/// written, onto the very version of the tenant that it was worked out from.
+async fn admit(
+    context: &Context,
+    tenant: &TenantQuota,
+    settled: bool,
+    children: &[Arc<Child>],
+) -> Result<TenantQuotaStatus, CallError> {
+    let now = context.clock.now();
+    let before = tenant.status.clone().unwrap_or_default();
+    if !settled {
+        return Ok(status::settling(tenant, children, now));
+    }
+    let namespace = names::tenant_namespace(&tenant.name_any());
+    let plan_of = |name: &str| context.caches.plan(name);
+    let cached: Vec<Arc<ServiceInstance>> = context.caches.instances_in(&namespace);
+    let mut decision = admission::decide(&tenant.spec.limits, &before.admitted, &cached, plan_of);
+    if decision.admitted != before.admitted {
+        let resource = ApiResource::erase::<ServiceInstance>(&());
+        let live = context.cluster.list(&resource, &namespace, "").await?;
+        let live: Vec<Arc<ServiceInstance>> =
+            live.into_iter().filter_map(|value| serde_json::from_value(value).ok()).map(Arc::new).collect();
+        decision = admission::decide(&tenant.spec.limits, &before.admitted, &live, plan_of);
+    }
+    Ok(status::status(tenant, decision, children, now))
+}
+
+async fn write(context: &Context, tenant: &TenantQuota, status: TenantQuotaStatus) -> Result<(), CallError> {
+    if tenant.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let version = tenant.resource_version();
+    own::write_status(&context.cluster, &context.own_tenants, tenant, &status, version.as_deref()).await?;
+    Ok(())
+}
+
+impl Own for TenantQuota {
+    type Status = TenantQuotaStatus;
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+}

@@ -1,0 +1,138 @@
+//! What is said of a tenant: pure.
+
+use super::admission::Decision;
+use crate::{kinds::Kind, observed::Child};
+use crds::{
+    Quantity, TenantQuota, TenantQuotaStatus,
+    conditions::{self, Said},
+    names,
+    quota::Retained,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// How many kept data the list may have by its schema.
+const MOST_RETAINED: usize = 1000;
+
+/// Why a tenant can't be had now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A constant CamelCase word.
+    pub reason: &'static str,
+    /// What is wrong, what happens next, who must act.
+    pub message: String,
+    /// Whether somebody must act.
+    pub stalled: bool,
+}
+
+impl Problem {
+    /// There is a namespace of that name that the operator did not make.
+    pub fn namespace_taken(name: &str) -> Self {
+        let message = format!(
+            "The namespace {name} exists and was not made by Nakhoda, so it is left alone. An administrator must remove it or name the tenant otherwise."
+        );
+        Self { reason: "NamespaceTaken", message, stalled: true }
+    }
+
+    /// The namespace is being deleted.
+    pub fn namespace_ending(name: &str) -> Self {
+        let message = format!("The namespace {name} is being deleted; it is made anew once it is gone.");
+        Self { reason: "NamespaceTerminating", message, stalled: false }
+    }
+}
+
+fn said(ready: Option<&str>, problem: Option<&Problem>) -> Vec<Said> {
+    match (ready, problem) {
+        (Some(message), _) => vec![
+            Said::yes(conditions::READY, "Ready", message),
+            Said::no(conditions::RECONCILING, "Settled", ""),
+            Said::no(conditions::STALLED, "NotStalled", ""),
+        ],
+        (None, Some(problem)) => {
+            let (reason, message) = (problem.reason, problem.message.as_str());
+            let yes_no = |type_, yes| {
+                if yes { Said::yes(type_, reason, message) } else { Said::no(type_, reason, "") }
+            };
+            vec![
+                Said::no(conditions::READY, reason, message),
+                yes_no(conditions::RECONCILING, !problem.stalled),
+                yes_no(conditions::STALLED, problem.stalled),
+            ]
+        }
+        (None, None) => Vec::new(),
+    }
+}
+
+/// A tenant that can't be had: the list of places stays as it is.
+pub fn unusable(tenant: &TenantQuota, problem: &Problem, now: Timestamp) -> TenantQuotaStatus {
+    let mut status = tenant.status.clone().unwrap_or_default();
+    status.observed_generation = tenant.metadata.generation;
+    status.conditions =
+        conditions::update(&status.conditions, said(None, Some(problem)), tenant.metadata.generation, now);
+    status
+}
+
+/// A tenant whose namespace is not complete yet: nobody new gets a place.
+pub fn settling(tenant: &TenantQuota, children: &[Arc<Child>], now: Timestamp) -> TenantQuotaStatus {
+    let problem = Problem {
+        reason: "Settling",
+        message: "Its namespace, policies and quota are being made; this takes seconds.".to_owned(),
+        stalled: false,
+    };
+    let mut status = unusable(tenant, &problem, now);
+    status.namespace = Some(names::tenant_namespace(&tenant.name_any()));
+    status.retained = retained(children);
+    status
+}
+
+/// A tenant that is complete, with its list of places.
+pub fn status(
+    tenant: &TenantQuota,
+    decision: Decision,
+    children: &[Arc<Child>],
+    now: Timestamp,
+) -> TenantQuotaStatus {
+    let Decision { admitted, waiting, used } = decision;
+    let before = tenant.status.clone().unwrap_or_default();
+    let ready = "Its namespace, policies and quota are in place.";
+    TenantQuotaStatus {
+        observed_generation: tenant.metadata.generation,
+        namespace: Some(names::tenant_namespace(&tenant.name_any())),
+        admitted,
+        waiting,
+        used: Some(used),
+        retained: retained(children),
+        conditions: conditions::update(
+            &before.conditions,
+            said(Some(ready), None),
+            tenant.metadata.generation,
+            now,
+        ),
+    }
+}
+
+/// The data whose instance is gone, by data id.
+pub fn retained(children: &[Arc<Child>]) -> Vec<Retained> {
+    let mut by_id: BTreeMap<String, Retained> = BTreeMap::new();
+    for child in children.iter().filter(|child| child.key.kind == Kind::PersistentVolumeClaim) {
+        let (Some(volume), Some(data_id)) = (child.volume(), &child.data) else { continue };
+        let (Some(released_at), Some(keep_until)) = (volume.released_at, volume.keep_until) else { continue };
+        let entry = by_id.entry(data_id.clone()).or_insert_with(|| Retained {
+            data_id: data_id.clone(),
+            template: volume.template.clone(),
+            plan: volume.plan.clone(),
+            storage: Quantity::ZERO,
+            released_at: Time(released_at),
+            keep_until: Time(keep_until),
+        });
+        entry.storage = entry.storage.plus(volume.requested);
+    }
+    let mut all: Vec<Retained> = by_id.into_values().collect();
+    if all.len() > MOST_RETAINED {
+        all.sort_by_key(|one| std::cmp::Reverse(one.released_at.0));
+        all.truncate(MOST_RETAINED);
+    }
+    all
+}
