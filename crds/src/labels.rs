@@ -38,5 +38,8 @@ pub const RECONCILE: &str = "nakhoda.dev/reconcile";
 /// Annotation: the `restartedAt` that the pods were last started for.
 pub const RESTARTED_AT: &str = "nakhoda.dev/restarted-at";
 
+/// Annotation on pods: the hash of the files that they mount, which a running container would never see change.
+pub const FILES: &str = "nakhoda.dev/files";
+
 /// The finalizer on instances and tenants.
 pub const FINALIZER: &str = "nakhoda.dev/cleanup";

@@ -337,7 +337,7 @@ pub struct FileMount {
     #[schemars(regex(pattern = crate::schema::KEY))]
     pub file: String,
     /// The absolute path of the file in the container.
-    #[schemars(length(max = 300), regex(pattern = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"))]
+    #[schemars(length(max = 300), regex(pattern = r"^(/([A-Za-z0-9_-]|\.[A-Za-z0-9_-])[A-Za-z0-9._-]*)+$"))]
     pub path: String,
 }
 
@@ -372,7 +372,7 @@ pub struct Volume {
     #[schemars(length(min = 1, max = 20), regex(pattern = crate::schema::NAME))]
     pub name: String,
     /// Where it is mounted.
-    #[schemars(length(max = 300), regex(pattern = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"))]
+    #[schemars(length(max = 300), regex(pattern = r"^(/([A-Za-z0-9_-]|\.[A-Za-z0-9_-])[A-Za-z0-9._-]*)+$"))]
     pub path: String,
     /// The folder within the volume that is mounted: a fresh file system has a `lost+found` that databases refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -396,7 +396,7 @@ pub struct EmptyDir {
     #[schemars(length(min = 1, max = 20), regex(pattern = crate::schema::NAME))]
     pub name: String,
     /// Where it is mounted.
-    #[schemars(length(max = 300), regex(pattern = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"))]
+    #[schemars(length(max = 300), regex(pattern = r"^(/([A-Za-z0-9_-]|\.[A-Za-z0-9_-])[A-Za-z0-9._-]*)+$"))]
     pub path: String,
     /// Whether it lives in memory, where it counts toward the memory limit.
     #[serde(default)]

@@ -25,7 +25,10 @@ fn every_field_that_people_write_is_explained() {
 fn explained(path: &str, schema: &serde_json::Value) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
-        assert!(field["description"].as_str().is_some_and(|text| !text.is_empty()), "{path} has no description");
+        assert!(
+            field["description"].as_str().is_some_and(|text| !text.is_empty()),
+            "{path} has no description"
+        );
         explained(&path, field);
         explained(&path, &field["items"]);
     }

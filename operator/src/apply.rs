@@ -1,7 +1,7 @@
 //! Every call that the operator makes for its own purposes goes through here: with a time-out, one field manager, and
 //! preconditions, so that nothing deleted is resurrected and nothing foreign is touched.
 
-use crate::{kinds::Kind, observed::Key};
+use crate::{kinds::Kind, leader::Lease, observed::Key};
 use crds::managers;
 use kube::{
     Api, Client,
@@ -12,7 +12,11 @@ use kube::{
     core::{ApiResource, Status},
 };
 use serde_json::{Value, json};
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The longest that one call may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +33,9 @@ pub enum CallError {
     /// The call did not get through, or its answer did not.
     #[error("the API server can't be reached: {0}")]
     Transport(#[source] kube::Error),
+    /// This replica no longer leads: it may not write.
+    #[error("this replica no longer leads, so it writes nothing")]
+    NotLeading,
     /// An answer that makes no sense.
     #[error("an answer of the API server can't be understood: {0}")]
     Answer(&'static str),
@@ -74,6 +81,7 @@ impl From<kube::Error> for CallError {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    lease: Arc<Lease>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -94,9 +102,18 @@ fn to_json(object: DynamicObject) -> Result<Value, CallError> {
 }
 
 impl Cluster {
-    /// Speaks through `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// Speaks through `client`, and writes as long as `lease` holds.
+    pub fn new(client: Client, lease: Arc<Lease>) -> Self {
+        Self { client, lease }
+    }
+
+    /// A write: refused once the lease has run out, so that a leader that was stopped and woke up again finishes at most
+    /// the call that was under way.
+    async fn write<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+        if !self.lease.holds(Instant::now()) {
+            return Err(CallError::NotLeading);
+        }
+        bounded(call).await
     }
 
     fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
@@ -119,7 +136,7 @@ impl Cluster {
         }
         let params = PatchParams::apply(managers::OPERATOR).force();
         let api = self.api(&key.kind.resource(), &key.namespace);
-        to_json(bounded(api.patch(&key.name, &params, &Patch::Apply(&object))).await?)
+        to_json(self.write(api.patch(&key.name, &params, &Patch::Apply(&object))).await?)
     }
 
     /// Creates an object that must not be there yet.
@@ -132,7 +149,7 @@ impl Cluster {
         let params =
             PostParams { field_manager: Some(managers::OPERATOR.to_owned()), ..PostParams::default() };
         let api = self.api(&key.kind.resource(), &key.namespace);
-        to_json(bounded(api.create(&params, &object)).await?)
+        to_json(self.write(api.create(&params, &object)).await?)
     }
 
     /// Reads an object; none where there is none.
@@ -170,7 +187,7 @@ impl Cluster {
         let params =
             PatchParams { field_manager: Some(managers::OPERATOR.to_owned()), ..PatchParams::default() };
         let api = self.api(&key.kind.resource(), &key.namespace);
-        to_json(bounded(api.patch(&key.name, &params, &Patch::Merge(patch))).await?)
+        to_json(self.write(api.patch(&key.name, &params, &Patch::Merge(patch))).await?)
     }
 
     /// Asks for the deletion of the very object of that uid. Gone already, or another by now, is fine.
@@ -184,7 +201,7 @@ impl Cluster {
             ..DeleteParams::default()
         };
         let api = self.api(&key.kind.resource(), &key.namespace);
-        match bounded(api.delete(&key.name, &params)).await {
+        match self.write(api.delete(&key.name, &params)).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
             Err(error) => Err(error),
@@ -205,7 +222,8 @@ impl Cluster {
     ) -> Result<Value, CallError> {
         let params = PatchParams::apply(managers::OPERATOR).force();
         to_json(
-            bounded(self.api(resource, namespace).patch_status(name, &params, &Patch::Apply(body))).await?,
+            self.write(self.api(resource, namespace).patch_status(name, &params, &Patch::Apply(body)))
+                .await?,
         )
     }
 
@@ -222,7 +240,7 @@ impl Cluster {
     ) -> Result<Value, CallError> {
         let params =
             PatchParams { field_manager: Some(managers::OPERATOR.to_owned()), ..PatchParams::default() };
-        to_json(bounded(self.api(resource, namespace).patch(name, &params, &Patch::Merge(body))).await?)
+        to_json(self.write(self.api(resource, namespace).patch(name, &params, &Patch::Merge(body))).await?)
     }
 
     /// Deletes one of our own resources by uid, as offboarding does. Gone already is fine.
@@ -240,7 +258,7 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()
         };
-        match bounded(self.api(resource, namespace).delete(name, &params)).await {
+        match self.write(self.api(resource, namespace).delete(name, &params)).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
             Err(error) => Err(error),

@@ -31,6 +31,11 @@ impl Backoff {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
+    /// Forgets everything that is gone.
+    pub fn keep_only(&self, alive: impl Fn(&str) -> bool) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| alive(uid));
+    }
+
     /// How many objects wait after a failure.
     pub fn waiting(&self) -> usize {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).len()

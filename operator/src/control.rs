@@ -10,7 +10,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use std::{fmt::Debug, future::Future, sync::Arc, time::Duration, time::Instant};
+use std::{collections::HashSet, fmt::Debug, future::Future, sync::Arc, time::Duration, time::Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -78,10 +78,28 @@ async fn sweep(context: Arc<Context>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
-            _ = interval.tick() => context.caches.wake_all(),
+            _ = interval.tick() => {
+                forget_what_is_gone(&context);
+                context.caches.wake_all();
+            }
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// What is remembered of objects does not outlive them.
+fn forget_what_is_gone(context: &Context) {
+    let uids = |metas: Vec<Option<String>>| metas.into_iter().flatten().collect::<HashSet<String>>();
+    let instances = uids(context.caches.instances.state().iter().map(|one| one.uid()).collect());
+    let tenants = uids(context.caches.tenants.state().iter().map(|one| one.uid()).collect());
+    let templates = uids(context.caches.templates.state().iter().map(|one| one.uid()).collect());
+    let plans = uids(context.caches.plans.state().iter().map(|one| one.uid()).collect());
+    context.own_instances.keep_only(|uid| instances.contains(uid));
+    context.own_tenants.keep_only(|uid| tenants.contains(uid));
+    context.own_templates.keep_only(|uid| templates.contains(uid));
+    context.own_plans.keep_only(|uid| plans.contains(uid));
+    let all = [&instances, &tenants, &templates, &plans];
+    context.backoff.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
 }
 
 fn drive<K, F>(

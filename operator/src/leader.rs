@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
+    api::coordination::v1::{Lease as LeaseObject, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
@@ -15,7 +15,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -34,11 +34,30 @@ const OBSERVE: Duration = Duration::from_secs(1);
 /// The longest that one call for the lease may take.
 const CALL: Duration = Duration::from_secs(2);
 
+/// Until when this replica may write: what every write asks.
+#[derive(Debug, Default)]
+pub struct Lease {
+    until: Mutex<Option<Instant>>,
+}
+
+impl Lease {
+    /// Whether it holds at `now`, by the monotonic clock, which goes on while the process is stopped.
+    pub fn holds(&self, now: Instant) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
+    }
+
+    /// It was renewed by a call that was begun at `asked`; or it is lost.
+    fn set(&self, asked: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = asked.map(|asked| asked + DURATION);
+    }
+}
+
 /// A candidate.
 pub struct Candidate {
-    api: Api<Lease>,
+    api: Api<LeaseObject>,
     identity: String,
     clock: Arc<dyn Clock>,
+    lease: Arc<Lease>,
     seen: Option<(Observed, Instant)>,
 }
 
@@ -56,8 +75,14 @@ enum Look {
 impl Candidate {
     /// A candidate called `identity` for the lease in `namespace`. The same identity takes its own lease up again at
     /// once, so a container that is restarted in its pod need not wait.
-    pub fn new(client: Client, namespace: &str, identity: String, clock: Arc<dyn Clock>) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, clock, seen: None }
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        identity: String,
+        clock: Arc<dyn Clock>,
+        lease: Arc<Lease>,
+    ) -> Self {
+        Self { api: Api::namespaced(client, namespace), identity, clock, lease, seen: None }
     }
 
     /// Stands for election until `stop`; `leads` tells of the outcome. Returns when leadership is lost or given back.
@@ -68,6 +93,7 @@ impl Candidate {
             match tokio::time::timeout(CALL, self.turn(renewed.is_some())).await {
                 Ok(Ok(true)) => {
                     renewed = Some(asked);
+                    self.lease.set(renewed);
                     if !leads.send_replace(true) {
                         tracing::info!(identity = %self.identity, "leading");
                     }
@@ -85,6 +111,7 @@ impl Candidate {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {
+                    self.lease.set(None);
                     if renewed.is_some() {
                         let _ = tokio::time::timeout(CALL, self.release()).await;
                     }
@@ -92,6 +119,7 @@ impl Candidate {
                 }
             }
         }
+        self.lease.set(None);
         leads.send_replace(false);
     }
 
@@ -131,9 +159,9 @@ impl Candidate {
         settled(self.api.replace(LEASE, &PostParams::default(), &lease).await)
     }
 
-    fn lease(&self, metadata: ObjectMeta, transitions: i32) -> Lease {
+    fn lease(&self, metadata: ObjectMeta, transitions: i32) -> LeaseObject {
         let now = MicroTime(self.clock.now());
-        Lease {
+        LeaseObject {
             metadata,
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
@@ -161,7 +189,7 @@ impl Candidate {
 }
 
 /// A conflict means that somebody else was faster: no error, no lease.
-fn settled(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+fn settled(result: Result<LeaseObject, kube::Error>) -> Result<bool, kube::Error> {
     match result {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),

@@ -58,9 +58,9 @@ impl<K: Own> Newest<K> {
         Some(object)
     }
 
-    /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    /// Forgets everything that is gone.
+    pub fn keep_only(&self, alive: impl Fn(&str) -> bool) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| alive(uid));
     }
 }
 

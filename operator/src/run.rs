@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     control,
     health::{self, Health},
-    leader::Candidate,
+    leader::{Candidate, Lease},
     metrics::Metrics,
     own::Newest,
     reflect::{self, Caches},
@@ -38,8 +38,9 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
     let (caches, writers) = Caches::new();
     let (caches, children, metrics) =
         (Arc::new(caches), Arc::new(ChildCache::default()), Arc::new(Metrics::default()));
+    let lease = Arc::new(Lease::default());
     let context = Arc::new(Context {
-        cluster: Cluster::new(client.clone()),
+        cluster: Cluster::new(client.clone(), Arc::clone(&lease)),
         settings,
         namespace: run.namespace.clone(),
         clock: Arc::clone(&clock),
@@ -57,7 +58,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let health = Health { caches: Arc::clone(&caches), children, metrics, context: Arc::clone(&context) };
     let serving = tokio::spawn(health::serve(run.listen, health, stop.clone()));
-    let candidate = Candidate::new(client, &run.namespace, run.identity.clone(), clock);
+    let candidate = Candidate::new(client, &run.namespace, run.identity.clone(), clock, lease);
     let result = tokio::select! {
         result = lead(&context, candidate, &stop) => result,
         served = serving => served.context("the health server broke")?.with_context(|| format!("can't listen on {}", run.listen)),

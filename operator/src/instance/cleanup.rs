@@ -63,9 +63,28 @@ pub async fn cleanup(
         context.children.deleted(key, uid);
     }
     if steps.left == Left::Nothing {
+        if runs_after_all(context, instance, &uid).await? {
+            return Ok(Left::Pods);
+        }
         release(context, instance, &uid, now).await?;
     }
     Ok(steps.left)
+}
+
+/// Asks the API server itself: a pod that the caches don't know of yet would write to data that another instance may
+/// already have taken up.
+async fn runs_after_all(context: &Context, instance: &ServiceInstance, uid: &str) -> Result<bool, CallError> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let selector = format!("{}={uid}", labels::INSTANCE);
+    let mut found = false;
+    for kind in [Kind::StatefulSet, Kind::Deployment, Kind::Pod] {
+        for live in context.cluster.list(&kind.resource(), &namespace, &selector).await? {
+            let Some(child) = Child::reduce(kind, &live) else { continue };
+            found |= !matches!(child.state, State::Pod { finished: true, .. });
+            context.children.seen(child);
+        }
+    }
+    Ok(found)
 }
 
 /// Lets the data go: its Secret first, then its volumes, since a volume that is free means that its Secret is, too.

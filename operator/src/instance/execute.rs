@@ -36,7 +36,7 @@ pub async fn execute(
             remember(children, &object.key, &answer);
             Ok(())
         }
-        Operation::Claim { key, patch } => {
+        Operation::Note { key, patch } => {
             let answer = cluster.merge(key, patch).await?;
             remember(children, key, &answer);
             Ok(())

@@ -40,6 +40,8 @@ pub struct Fetched {
     pub secrets: Secrets,
     /// The uid of the Secret with them, where it is there.
     pub secret_uid: Option<String>,
+    /// The annotations on it.
+    pub secret_notes: BTreeMap<String, String>,
     /// The parameters that were fixed when the data was made.
     pub fixed: BTreeMap<String, String>,
     /// Whether the Service of the instance's own name is somebody else's.
@@ -144,6 +146,7 @@ pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<
             .and_then(|one| one.pointer("/metadata/uid"))
             .and_then(Value::as_str)
             .map(str::to_owned),
+        secret_notes: secret.as_ref().map(notes).unwrap_or_default(),
         fixed: secret.as_ref().map(fixed).unwrap_or_default(),
         credentials_there,
     })
@@ -237,6 +240,12 @@ async fn read_credentials(
     let found = context.cluster.get(&apply::key(Kind::Secret, namespace, &name.name)).await?;
     let uid = found.as_ref().and_then(|secret| secret.pointer("/metadata/uid")).and_then(Value::as_str);
     Ok(uid.map(|uid| (name.name.clone(), uid.to_owned())))
+}
+
+/// The annotations of a Secret.
+pub fn notes(secret: &Value) -> BTreeMap<String, String> {
+    let annotations = secret.pointer("/metadata/annotations").cloned().unwrap_or_default();
+    serde_json::from_value(annotations).unwrap_or_default()
 }
 
 fn fixed(secret: &Value) -> BTreeMap<String, String> {

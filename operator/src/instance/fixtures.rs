@@ -17,7 +17,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize as _;
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 /// The uid of the instance that tests build.
 pub const UID: &str = "6b9c2a54-9d1e-4f6e-9a62-3c1f6f3f0a11";
@@ -48,8 +53,9 @@ fn config(path: &str) -> PathBuf {
 }
 
 /// The shipped settings.
-pub fn settings() -> Settings {
-    Settings::load(&config("default.yaml")).unwrap()
+pub fn settings() -> &'static Settings {
+    static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings::load(&config("default.yaml")).unwrap());
+    &SETTINGS
 }
 
 /// The names of every app in the catalogue.
@@ -84,7 +90,8 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
     let instance = instance(&plan_name, &template, wanted);
     let name = instance.metadata.name.clone().unwrap();
     let admitted = Admitted { name, uid: UID.into(), plan: plan_name.clone() };
-    let tenant = TenantQuota::new(TENANT, TenantQuotaSpec { owner: "owner".into(), ..TenantQuotaSpec::default() });
+    let tenant =
+        TenantQuota::new(TENANT, TenantQuotaSpec { owner: "owner".into(), ..TenantQuotaSpec::default() });
     Fetched {
         instance: Arc::new(instance),
         tenant: Some(Arc::new(tenant)),
@@ -97,6 +104,7 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
         volumes: BTreeMap::new(),
         secrets: Secrets::NotYet,
         secret_uid: None,
+        secret_notes: BTreeMap::new(),
         fixed: BTreeMap::new(),
         in_the_way: InTheWay::Nothing,
         credentials_there: None,
@@ -105,15 +113,13 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
 
 fn instance(plan: &str, template: &ServiceTemplate, wanted: Wanted) -> ServiceInstance {
     let required = template.spec.parameters.iter().filter(|one| one.required);
-    let hold = Hold { reason: "The bill is open".into(), since: Time(now()) };
-    let spec = ServiceInstanceSpec {
+    let mut spec = ServiceInstanceSpec {
         plan_ref: plan.to_owned(),
         parameters: required.map(|one| (one.name.clone(), "owner@example.com".to_owned())).collect(),
-        power_state: if wanted == Wanted::Stopped { PowerState::Stopped } else { PowerState::Running },
         entitlement: Some(Entitlement::default()),
-        holds: (wanted == Wanted::Suspended).then(|| Holds { billing: Some(hold), ..Holds::default() }),
         ..ServiceInstanceSpec::default()
     };
+    want(&mut spec, wanted);
     let mut instance = ServiceInstance::new("shop", spec);
     instance.metadata.namespace = Some(names::tenant_namespace(TENANT));
     instance.metadata.uid = Some(UID.to_owned());
@@ -121,10 +127,16 @@ fn instance(plan: &str, template: &ServiceTemplate, wanted: Wanted) -> ServiceIn
     instance
 }
 
+/// Says of a spec that it should run, or why not.
+pub fn want(spec: &mut ServiceInstanceSpec, wanted: Wanted) {
+    let hold = Hold { reason: "The bill is open".into(), since: Time(now()) };
+    spec.power_state = if wanted == Wanted::Stopped { PowerState::Stopped } else { PowerState::Running };
+    spec.holds = (wanted == Wanted::Suspended).then(|| Holds { billing: Some(hold), ..Holds::default() });
+}
+
 /// What is known of an instance all of whose parts are up (or were, before it was stopped).
 pub fn all_up(template: &ServiceTemplate) -> Facts {
-    let components: std::collections::BTreeSet<String> =
-        template.spec.components.iter().map(|component| component.name.clone()).collect();
+    let components: BTreeSet<String> = template.spec.components.iter().map(|one| one.name.clone()).collect();
     Facts {
         secrets: Some(generated(template)),
         ready: components.clone(),
@@ -136,8 +148,8 @@ pub fn all_up(template: &ServiceTemplate) -> Facts {
 
 /// What is known of one whose pods have all ended.
 pub fn all_down(template: &ServiceTemplate) -> Facts {
-    let (none, up) = (Facts::default(), all_up(template));
-    Facts { secrets: up.secrets, existing: up.existing, ..none }
+    let Facts { secrets, existing, .. } = all_up(template);
+    Facts { secrets, existing, ..Facts::default() }
 }
 
 /// A value for every secret of a template.
@@ -150,7 +162,7 @@ pub fn generated(template: &ServiceTemplate) -> BTreeMap<String, String> {
 /// # Errors
 /// As `validate`.
 pub fn order(fetched: &Fetched) -> Result<Validated, Invalid> {
-    validate::validate(fetched, &settings(), now())
+    validate::validate(fetched, settings(), now())
 }
 
 /// One round of a reconcile, up to its plan.
@@ -158,7 +170,7 @@ pub fn order(fetched: &Fetched) -> Result<Validated, Invalid> {
 /// # Errors
 /// As `validate`.
 pub fn round(fetched: &Fetched) -> Result<(Desired, plan::Plan), Invalid> {
-    let desired = build::build(&order(fetched)?, &plan::facts(fetched), &settings());
+    let desired = build::build(&order(fetched)?, &plan::facts(fetched), settings());
     let plan = plan::plan(&desired, fetched);
     Ok((desired, plan))
 }

@@ -31,6 +31,8 @@ use std::{sync::Arc, time::Duration};
 
 /// How many rounds one reconcile may take before it yields.
 const ROUNDS: usize = 4;
+/// The longest that a wake-up is set ahead: a clock that jumps is noticed, and timers have their limits.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// How long a new instance may wait for its tenant's decision before anything is said of it.
 const QUIET_SECONDS: i64 = 5;
 
@@ -99,7 +101,7 @@ async fn converge(
         let desired = build::build(&order, &plan::facts(&fetched), &context.settings);
         let plan = plan::plan(&desired, &fetched);
         let refused = execute_all(context, &plan).await?;
-        if plan.operations.iter().any(|one| matches!(one, plan::Operation::Claim { .. })) {
+        if plan.operations.iter().any(|one| matches!(one, plan::Operation::Note { .. })) {
             context.caches.wake_tenants.send(ObjectRef::new(&order.tenant));
         }
         if plan.again && refused.is_none() && rounds < ROUNDS {
@@ -145,7 +147,7 @@ async fn delete(
     }
     match cleanup::cleanup(context, &instance, now).await? {
         cleanup::Left::Nothing => {
-            own::remove_finalizer(&context.cluster, &context.own_instances, &instance).await?;
+            own::remove_finalizer(&context.cluster, &context.own_instances, &*instance).await?;
             Ok(Action::await_change())
         }
         cleanup::Left::Pods => {
@@ -190,7 +192,7 @@ fn next(outcome: &Outcome, status: &ServiceInstanceStatus, context: &Context, no
     let until = soonest
         .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(50));
     match [until, retry].into_iter().flatten().min() {
-        Some(pause) => Action::requeue(pause),
+        Some(pause) => Action::requeue(pause.min(LONGEST_PAUSE)),
         None => Action::await_change(),
     }
 }

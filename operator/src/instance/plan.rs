@@ -26,8 +26,8 @@ pub enum Operation {
         /// The uid of the one that is there.
         uid: Option<String>,
     },
-    /// Take data up again that an earlier instance let go: a merge patch on that very version.
-    Claim {
+    /// Note on data whose it is and how long it is kept: a merge patch on that very object.
+    Note {
         /// The volume or Secret.
         key: Key,
         /// The patch.
@@ -99,6 +99,7 @@ pub fn plan(desired: &Desired, fetched: &Fetched) -> Plan {
         };
     }
     let mut plan = Plan::default();
+    plan.operations.extend(notes(desired, fetched));
     for object in &desired.volumes {
         plan.apply(object, fetched.volumes.get(&object.key.name));
     }
@@ -157,6 +158,21 @@ impl Plan {
     }
 }
 
+/// What is noted on the data's Secret follows the instance (the volumes' notes are applied with them).
+fn notes(desired: &Desired, fetched: &Fetched) -> Option<Operation> {
+    let uid = fetched.secret_uid.as_ref()?;
+    let wanted = desired.secret.object.pointer("/metadata/annotations")?.as_object()?;
+    let changed: serde_json::Map<String, Value> = wanted
+        .iter()
+        .filter(|(key, value)| {
+            *key != labels::FIXED && fetched.secret_notes.get(*key).map(String::as_str) != value.as_str()
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let patch = json!({"metadata": {"uid": uid, "annotations": changed}});
+    (!changed.is_empty()).then(|| Operation::Note { key: desired.secret.key.clone(), patch })
+}
+
 /// Released data that this instance restores is taken up first, volume by volume and then its Secret, each in the very
 /// version that was seen: of two instances that want the same, one gets it.
 fn claims(fetched: &Fetched) -> Vec<Operation> {
@@ -167,7 +183,7 @@ fn claims(fetched: &Fetched) -> Vec<Operation> {
         .volumes
         .values()
         .filter(|child| child.volume().is_some_and(|volume| volume.released_at.is_some()))
-        .map(|child| Operation::Claim {
+        .map(|child| Operation::Note {
             key: child.key.clone(),
             patch: json!({"metadata": {
                 "uid": child.uid, "resourceVersion": child.version.to_string(), "labels": labels, "annotations": cleared,
@@ -181,7 +197,7 @@ fn claims(fetched: &Fetched) -> Vec<Operation> {
         let key = Key { kind: Kind::Secret, namespace, name: crds::names::data_secret(&fetched.data_id) };
         // The Secret first: a claimed volume is the sign that its Secret is claimed as well.
         let patch = json!({"metadata": {"uid": secret_uid, "labels": labels, "annotations": cleared}});
-        claims.insert(0, Operation::Claim { key, patch });
+        claims.insert(0, Operation::Note { key, patch });
     }
     claims
 }

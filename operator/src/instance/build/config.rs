@@ -2,7 +2,7 @@
 
 use super::{Builder, Generated, Object, fill};
 use crate::{apply, digest, instance::fill::Values, kinds::Kind};
-use crds::{labels, names};
+use crds::{labels, names, template::Component};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -13,15 +13,28 @@ impl Builder<'_> {
 
     /// The files that containers mount, if any.
     pub(super) fn build_config_map(&self) -> Option<Object> {
-        let files = &self.v.template.spec.files;
-        if files.is_empty() {
-            return None;
-        }
+        let data = self.filled_files(|_| true);
+        let body = json!({"data": data});
+        (!data.is_empty()).then(|| self.object(Kind::ConfigMap, &self.config_map_name(), None, body))
+    }
+
+    /// The hash of the files that a component's containers mount; none where they mount none.
+    pub(super) fn files_hash(&self, component: &Component) -> Option<String> {
+        let inits = component.init_containers.iter().map(|init| &init.container);
+        let mounts: Vec<&str> = std::iter::once(&component.container)
+            .chain(inits)
+            .flat_map(|container| &container.files)
+            .map(|mount| mount.file.as_str())
+            .collect();
+        let files = self.filled_files(|name| mounts.contains(&name));
+        (!files.is_empty()).then(|| digest::desired_hash(&json!({"data": files})))
+    }
+
+    fn filled_files(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<&str, String> {
         let (facts, none) = (self.facts_for(None), BTreeMap::new());
         let values = Values { facts: &facts, parameters: &self.v.parameters, secrets: &none };
-        let data: BTreeMap<&str, String> =
-            files.iter().map(|file| (file.name.as_str(), fill::fill(&file.content, values))).collect();
-        Some(self.object(Kind::ConfigMap, &self.config_map_name(), None, json!({"data": data})))
+        let files = self.v.template.spec.files.iter().filter(|file| wanted(&file.name));
+        files.map(|file| (file.name.as_str(), fill::fill(&file.content, values))).collect()
     }
 
     /// The Secret of everything generated. It belongs to the data, not to the instance: no owner.
@@ -58,10 +71,7 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn data_labels(
-        &self,
-        component: Option<&crds::template::Component>,
-    ) -> BTreeMap<&'static str, String> {
+    pub(super) fn data_labels(&self, component: Option<&Component>) -> BTreeMap<&'static str, String> {
         let mut all = self.labels(component);
         all.insert(labels::DATA, self.v.data_id.clone());
         all

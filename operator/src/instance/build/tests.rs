@@ -8,7 +8,6 @@ use crate::{
         build::{self, Desired, Facts},
         fixtures::{self, APPS, Wanted},
     },
-    kinds::Kind,
     template::validate,
 };
 use crds::{ServiceTemplate, labels};
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 fn build(app: &str, wanted: Wanted, facts: impl Fn(&ServiceTemplate) -> Facts) -> Desired {
     let fetched = fixtures::fetched(app, wanted);
     let order = fixtures::order(&fetched).unwrap();
-    build::build(&order, &facts(&order.template), &fixtures::settings())
+    build::build(&order, &facts(&order.template), fixtures::settings())
 }
 
 /// Every object, in the order in which they are made; the hash says nothing that the rest does not.
@@ -63,4 +62,121 @@ fn wordpress_running() {
 #[test]
 fn n8n_running() {
     snapshot("n8n-running", &build("n8n", Wanted::Running, fixtures::all_up));
+}
+
+/// Pod Security `restricted`, as its standard lists it: what every pod must say, in each of its containers.
+fn breaches(pod: &Value) -> Vec<String> {
+    let security = &pod["securityContext"];
+    let mut bad = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            bad.push(what.to_owned());
+        }
+    };
+    must(
+        security["runAsNonRoot"] == true && security["runAsUser"].as_i64().is_some_and(|user| user > 0),
+        "runs as root",
+    );
+    must(security["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile");
+    must(
+        ["hostNetwork", "hostPID", "hostIPC"].iter().all(|host| pod.get(*host).is_none()),
+        "shares the host's",
+    );
+    let volumes = pod["volumes"].as_array().cloned().unwrap_or_default();
+    let kinds = ["configMap", "emptyDir", "persistentVolumeClaim", "name"];
+    must(
+        volumes.iter().all(|one| one.as_object().unwrap().keys().all(|key| kinds.contains(&key.as_str()))),
+        "a volume",
+    );
+    let lists =
+        ["containers", "initContainers"].map(|list| pod[list].as_array().cloned().unwrap_or_default());
+    for container in lists.iter().flatten() {
+        let security = &container["securityContext"];
+        must(security["allowPrivilegeEscalation"] == false, "may gain privileges");
+        must(security["capabilities"] == json!({"drop": ["ALL"]}), "keeps capabilities");
+        must(
+            security.get("privileged").is_none() && security["readOnlyRootFilesystem"] == true,
+            "may write its root",
+        );
+        must(
+            container["resources"]["limits"] == container["resources"]["requests"],
+            "limits and requests differ",
+        );
+    }
+    must(
+        pod["automountServiceAccountToken"] == false && pod["enableServiceLinks"] == false,
+        "has a token or service links",
+    );
+    bad
+}
+
+#[test]
+fn every_pod_is_restricted_and_a_pod_that_is_not_is_seen() {
+    for app in APPS {
+        let desired = build(app, Wanted::Running, fixtures::all_up);
+        let pods: Vec<Value> = desired
+            .objects
+            .iter()
+            .filter(|one| one.key.kind.is_workload())
+            .map(|one| one.object["spec"]["template"]["spec"].clone())
+            .collect();
+        for pod in &pods {
+            assert!(breaches(pod).is_empty(), "{app}: {:?}", breaches(pod));
+            let mut broken = pod.clone();
+            broken["containers"][0]["securityContext"]["capabilities"] = json!({});
+            assert_eq!(breaches(&broken), ["keeps capabilities"]);
+        }
+        assert_eq!(pods.len(), if app == "postgresql" { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn what_stops_it_changes_nothing_but_the_number_of_pods() {
+    for app in APPS {
+        let running = objects(&build(app, Wanted::Running, fixtures::all_up));
+        for wanted in [Wanted::Stopped, Wanted::Suspended] {
+            let mut off = objects(&build(app, wanted, fixtures::all_down));
+            for object in off.iter_mut().filter(|object| object["spec"]["replicas"] == 0) {
+                object["spec"]["replicas"] = json!(1);
+            }
+            assert_eq!(off, running, "{app} {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_restarts_the_pods_that_mount_it_and_no_others() {
+    let pods = |workers: &str| -> Vec<Value> {
+        let mut fetched = fixtures::fetched("wordpress", Wanted::Running);
+        let spec = &mut std::sync::Arc::make_mut(&mut fetched.instance).spec;
+        spec.parameters.insert("workers".to_owned(), workers.to_owned());
+        let order = fixtures::order(&fetched).unwrap();
+        let desired = build::build(&order, &fixtures::all_up(&order.template), fixtures::settings());
+        let workloads = desired.objects.into_iter().filter(|one| one.key.kind.is_workload());
+        workloads.map(|one| one.object["spec"]["template"].clone()).collect()
+    };
+    let (few, many) = (pods("10"), pods("20"));
+    assert_eq!(few[0], many[0], "the database");
+    assert_ne!(few[1], many[1], "the app, whose Apache reads it");
+}
+
+#[test]
+fn every_hash_is_that_of_its_object() {
+    for app in APPS {
+        let desired = build(app, Wanted::Running, fixtures::all_up);
+        for object in desired.volumes.iter().chain(&desired.objects).chain(&desired.credentials) {
+            assert_eq!(crate::digest::desired_hash(&object.object), object.hash, "{:?}", object.key);
+        }
+    }
+}
+
+#[test]
+fn no_template_of_the_catalogue_contradicts_itself() {
+    let apps = fixtures::catalogue();
+    assert!(apps.len() >= 4, "{apps:?}");
+    for name in apps {
+        let (template, plans) = fixtures::app(&name);
+        assert_eq!(validate::problems(&template.spec), [""; 0], "{name}");
+        assert!(plans.len() >= 3 && plans.iter().all(|plan| plan.spec.template_ref == name), "{name}");
+    }
 }

@@ -46,7 +46,10 @@ impl Builder<'_> {
     fn build_pod_metadata(&self, component: &Component) -> Value {
         let mut metadata = json!({"labels": self.labels(Some(component))});
         if let Some(at) = self.v.restarted_at {
-            metadata["annotations"] = json!({labels::RESTARTED_AT: at.to_string()});
+            metadata["annotations"][labels::RESTARTED_AT] = json!(at.to_string());
+        }
+        if let Some(hash) = self.files_hash(component) {
+            metadata["annotations"][labels::FILES] = json!(hash);
         }
         metadata
     }

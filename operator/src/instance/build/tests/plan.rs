@@ -1,1 +1,253 @@
+//! The way from what is to what should be: nothing superfluous, nothing foreign, no data, and the same end whatever
+//! interrupts it.
 
+use super::model::Model;
+use crate::{
+    apply,
+    instance::{
+        fetch::{Fetched, Secrets},
+        fixtures::{self, APPS, Wanted},
+        plan::{self, Operation, Plan},
+    },
+    kinds::Kind,
+    observed::Key,
+};
+use crds::{ServiceInstanceSpec, labels, names};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+/// The most rounds that any way here may take.
+const BOUND: usize = 60;
+
+/// Goes on until there is nothing to do, being interrupted after so many operations of each round as `crashes` says.
+fn converge(model: &mut Model, base: &Fetched, crashes: &mut dyn Iterator<Item = usize>) {
+    for _ in 0..BOUND {
+        let (desired, plan) = fixtures::round(&model.fetch(base)).unwrap();
+        let until = crashes.next().unwrap_or(usize::MAX);
+        plan.operations.iter().take(until).for_each(|operation| model.execute(operation));
+        if until < plan.operations.len() {
+            continue;
+        }
+        // The status is written last.
+        model.told = desired.credentials.map(|object| object.key.name).or(model.told.take());
+        if !model.settle() && plan.is_empty() {
+            return;
+        }
+    }
+    panic!("no end after {BOUND} rounds");
+}
+
+fn converged(app: &str, wanted: Wanted) -> (Model, Fetched) {
+    let (mut model, base) = (Model::default(), fixtures::fetched(app, wanted));
+    converge(&mut model, &base, &mut std::iter::empty());
+    (model, base)
+}
+
+fn plan_of(model: &Model, base: &Fetched) -> Plan {
+    fixtures::round(&model.fetch(base)).unwrap().1
+}
+
+fn with_spec(base: &Fetched, change: impl FnOnce(&mut ServiceInstanceSpec)) -> Fetched {
+    let mut instance = (*base.instance).clone();
+    change(&mut instance.spec);
+    Fetched { instance: Arc::new(instance), ..base.clone() }
+}
+
+fn key(kind: Kind, name: &str) -> Key {
+    apply::key(kind, &names::tenant_namespace(fixtures::TENANT), name)
+}
+
+#[test]
+fn where_nothing_changed_nothing_is_done() {
+    for app in APPS {
+        for wanted in [Wanted::Running, Wanted::Stopped, Wanted::Suspended] {
+            let (model, base) = converged(app, wanted);
+            assert_eq!(plan_of(&model, &base), Plan::default(), "{app} {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn drift_in_any_child_is_repaired_in_that_very_object() {
+    let (model, base) = converged("wordpress", Wanted::Running);
+    let ours: Vec<Key> =
+        model.objects.keys().filter(|key| !matches!(key.kind, Kind::Pod | Kind::Secret)).cloned().collect();
+    assert_eq!(ours.len(), 10, "{ours:?}");
+    for key in ours {
+        let mut drifted = model.clone();
+        drifted.objects.get_mut(&key).unwrap()["metadata"]["labels"][labels::APP_NAME] = json!("changed");
+        let uid = drifted.objects[&key]["metadata"]["uid"].as_str().unwrap().to_owned();
+        let operations = plan_of(&drifted, &base).operations;
+        let [Operation::Apply { object, uid: of }] = operations.as_slice() else {
+            panic!("{key:?}: {operations:?}")
+        };
+        assert_eq!((&object.key, of.as_ref()), (&key, Some(&uid)));
+        drifted.execute(&operations[0]);
+        assert_eq!(drifted.masked(), model.masked(), "{key:?}");
+    }
+}
+
+#[test]
+fn nothing_foreign_is_touched() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    for kind in
+        [Kind::Service, Kind::ConfigMap, Kind::StatefulSet, Kind::NetworkPolicy, Kind::PersistentVolumeClaim]
+    {
+        model.put(&key(kind, "foreign"), json!({"metadata": {}}));
+        let of_another = json!({"metadata": {"labels": {
+            labels::MANAGED_BY: labels::MANAGER, labels::INSTANCE: "another-uid", labels::TENANT: fixtures::TENANT,
+        }}});
+        model.put(&key(kind, "another"), of_another);
+    }
+    assert_eq!(plan_of(&model, &base), Plan::default());
+}
+
+#[test]
+fn hands_stay_off_where_somebody_asked_for_it() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let service = model.objects.iter_mut().find(|(key, _)| key.kind == Kind::Service).unwrap().1;
+    service["metadata"]["annotations"][labels::RECONCILE] = json!("disabled");
+    service["spec"]["ports"] = json!([]);
+    assert_eq!(plan_of(&model, &base), Plan::default());
+}
+
+#[test]
+fn what_is_no_longer_built_goes_but_never_data() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let ours = json!({labels::MANAGED_BY: labels::MANAGER, labels::INSTANCE: fixtures::UID, labels::TENANT: fixtures::TENANT});
+    for kind in Kind::WATCHED.into_iter().filter(|kind| !kind.is_cluster_scoped()).chain([Kind::Secret]) {
+        model.put(&key(kind, "stale"), json!({"metadata": {"labels": ours}}));
+    }
+    let mut stale = model.fetch(&base);
+    // Also where a Secret would come into the cache one day.
+    let secret =
+        crate::observed::Child::reduce(Kind::Secret, &model.objects[&key(Kind::Secret, "stale")]).unwrap();
+    stale.children.push(Arc::new(secret));
+    let plan = fixtures::round(&stale).unwrap().1;
+    let gone: Vec<(Kind, &str)> = plan
+        .operations
+        .iter()
+        .map(|one| match one {
+            Operation::Delete { key, uid } if *uid == model.objects[key]["metadata"]["uid"] => {
+                (key.kind, key.name.as_str())
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let wanted = [
+        Kind::NetworkPolicy,
+        Kind::ConfigMap,
+        Kind::Service,
+        Kind::StatefulSet,
+        Kind::Deployment,
+        Kind::Ingress,
+        Kind::Job,
+    ];
+    assert_eq!(gone, wanted.map(|kind| (kind, "stale")), "and each by its uid");
+}
+
+#[test]
+fn a_lost_secret_is_never_made_anew() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let desired = fixtures::round(&model.fetch(&base)).unwrap().0;
+    let secret = model.data_secret(&base);
+    model.objects.remove(&secret);
+    let lost = model.fetch(&base);
+    assert_eq!(lost.secrets, Secrets::Lost);
+    assert_eq!(fixtures::order(&lost).unwrap_err().reason, "SecretMissing");
+    // Nor by the plan, should validation ever let it through.
+    let plan = plan::plan(&desired, &lost);
+    assert!(!plan.operations.iter().any(|one| matches!(one, Operation::Generate(_))), "{plan:?}");
+}
+
+#[test]
+fn a_deleted_volume_is_not_taken_for_a_beginning() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let before = model.objects[&model.data_secret(&base)].clone();
+    model.objects.retain(|key, _| key.kind != Kind::PersistentVolumeClaim);
+    converge(&mut model, &base, &mut std::iter::empty());
+    assert_eq!(model.objects[&model.data_secret(&base)]["data"], before["data"]);
+}
+
+/// Data of an earlier instance, let go.
+fn released(app: &str) -> (Model, Fetched) {
+    let (mut model, base) = converged(app, Wanted::Running);
+    model.objects.retain(|_, object| object["metadata"]["labels"].get(labels::DATA).is_some());
+    for object in model.objects.values_mut() {
+        let metadata = &mut object["metadata"];
+        let all = metadata["labels"].as_object_mut().unwrap();
+        all.remove(labels::INSTANCE);
+        all.remove(labels::INSTANCE_NAME);
+        metadata["annotations"][labels::RELEASED_AT] = json!("2026-11-01T00:00:00Z");
+        metadata["annotations"][labels::KEEP_UNTIL] = json!("2026-11-15T00:00:00Z");
+    }
+    model.told = None;
+    let again = with_spec(&base, |spec| spec.restore_from = Some(base.data_id.clone()));
+    (model, again)
+}
+
+#[test]
+fn released_data_is_claimed_before_anything_else() {
+    let (mut model, base) = released("wordpress");
+    let plan = plan_of(&model, &base);
+    let kinds: Vec<Kind> = plan
+        .operations
+        .iter()
+        .map(|one| if let Operation::Note { key, .. } = one { key.kind } else { panic!("{one:?}") })
+        .collect();
+    assert_eq!(kinds, [Kind::Secret, Kind::PersistentVolumeClaim, Kind::PersistentVolumeClaim]);
+    assert!(plan.again);
+    let before = model.objects[&model.data_secret(&base)]["data"].clone();
+    converge(&mut model, &base, &mut std::iter::empty());
+    assert_eq!(model.objects[&model.data_secret(&base)]["data"], before);
+    let text = serde_json::to_string(&model.objects.values().collect::<Vec<_>>()).unwrap();
+    assert!(!text.contains(labels::RELEASED_AT), "the mark of release is gone");
+}
+
+/// A life: made, changed by its owner, stopped or held, and running again.
+fn live(app: &str, restored: bool, crashes: &[usize]) -> Model {
+    let (mut model, base) =
+        if restored { released(app) } else { (Model::default(), fixtures::fetched(app, Wanted::Running)) };
+    let mut crashes = crashes.iter().copied();
+    let secrets =
+        |model: &Model| model.objects.get(&model.data_secret(&base)).map(|secret| secret["data"].clone());
+    let mut first = secrets(&model);
+    for wanted in [Wanted::Running, Wanted::Stopped, Wanted::Running, Wanted::Suspended, Wanted::Running] {
+        let phase = with_spec(&base, |spec| {
+            fixtures::want(spec, wanted);
+            if wanted != Wanted::Running {
+                spec.parameters.insert("timezone".into(), "UTC".into());
+            }
+        });
+        converge(&mut model, &phase, &mut crashes);
+        assert_eq!(
+            *first.get_or_insert_with(|| secrets(&model).unwrap()),
+            secrets(&model).unwrap(),
+            "a password changed"
+        );
+    }
+    model
+}
+
+/// How each of these lives ends undisturbed.
+static UNDISTURBED: LazyLock<BTreeMap<(&str, bool), BTreeMap<Key, Value>>> = LazyLock::new(|| {
+    let all = APPS.iter().flat_map(|app| [(*app, false), (*app, true)]);
+    all.map(|(app, restored)| ((app, restored), live(app, restored, &[]).masked())).collect()
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_crash_after_any_operation_leads_to_the_same_end(
+        app in prop::sample::select(APPS.to_vec()),
+        restored in prop::bool::ANY,
+        crashes in prop::collection::vec(0usize..9, 1..24),
+    ) {
+        prop_assert_eq!(&live(app, restored, &crashes).masked(), &UNDISTURBED[&(app, restored)]);
+    }
+}

@@ -1,0 +1,203 @@
+//! One instance's whole life, step by step, in a tenant and by a plan and a template of its own: nothing that the
+//! operator writes for it is another's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use crds::instance::Phase;
+use crds::{ServicePlan, ServiceTemplate, labels, managers};
+use e2e::proxy::{Call, Mark};
+use e2e::{apply, repository, wait};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::roomy;
+use crate::world::{BOUND, Instance, RunningOperator, Tenant, World};
+
+/// What happens to an instance, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    Create,
+    Stop,
+    Start,
+    Suspend,
+    Resume,
+    /// Its data is retained.
+    Delete,
+    /// Another instance is made from the retained data.
+    Restore,
+}
+
+impl Step {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Stop,
+        Self::Start,
+        Self::Suspend,
+        Self::Resume,
+        Self::Delete,
+        Self::Restore,
+    ];
+}
+
+/// A tenant, a template, a plan, all of one name, and an instance.
+#[derive(Clone)]
+pub(super) struct Life {
+    name: String,
+    admin: Client,
+    tenant: Tenant,
+    db: Instance,
+    again: Instance,
+}
+
+/// Volumes and generated secrets by name: uid, and hash of the values.
+pub(super) type Data = BTreeMap<String, (String, String)>;
+
+impl Life {
+    /// Everything but the instance. Takes a running operator.
+    pub(super) async fn begin(world: &World, name: &str) -> Result<Self> {
+        let admin = world.admin();
+        let tenant = world.tenant(name, roomy()).await?;
+        let catalogue = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?;
+        let mut objects = catalogue.into_iter();
+        let mut template = objects.next().context("the catalogue begins with the template")?;
+        template.metadata.name = Some(name.to_owned());
+        let mut plan = objects.next().context("a plan follows it")?;
+        plan.metadata.name = Some(name.to_owned());
+        plan.data["spec"]["templateRef"] = json!(name);
+        // Small, so that many fit on the simulated nodes.
+        plan.data["spec"]["resources"] = json!({"cpu": "20m", "memory": "64Mi", "storage": "1Gi"});
+        for object in [template, plan] {
+            apply::object(&admin, &object, managers::CATALOGUE).await?;
+        }
+        let (db, again) = (tenant.named("db"), tenant.named("again"));
+        let life = Self { name: name.to_owned(), admin, tenant, db, again };
+        life.is_counted(0).await?;
+        Ok(life)
+    }
+
+    /// Its name: the tenant's, the plan's and the template's.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its namespace.
+    pub(super) fn namespace(&self) -> &str {
+        self.tenant.namespace()
+    }
+
+    /// What people do in this step.
+    pub(super) async fn perform(&self, step: Step) -> Result<()> {
+        match step {
+            Step::Create => drop(self.db.apply(&self.spec()).await?),
+            Step::Stop => drop(self.db.patch_spec(json!({"powerState": "Stopped"})).await?),
+            Step::Start => drop(self.db.patch_spec(json!({"powerState": "Running"})).await?),
+            Step::Suspend => drop(self.db.hold(Some("The invoice is unpaid")).await?),
+            Step::Resume => drop(self.db.hold(None).await?),
+            Step::Delete => self.db.delete().await?,
+            Step::Restore => {
+                let mut spec = self.spec();
+                let retained = self.tenant.get().await?.status.unwrap_or_default().retained;
+                spec["restoreFrom"] = json!(retained.first().context("data is retained")?.data_id);
+                drop(self.again.apply(&spec).await?);
+            }
+        }
+        Ok(())
+    }
+
+    fn spec(&self) -> serde_json::Value {
+        let until = json!({"paidUntil": "2098-12-31T17:00:00Z", "suspendAt": "2099-01-03T17:00:00Z"});
+        json!({"planRef": self.name, "entitlement": until, "retention": {"keepFor": "30d"}})
+    }
+
+    /// Waits until the operator is done with what people did in this step, as far as the instance shows it.
+    pub(super) async fn settled(&self, step: Step, bound: Duration) -> Result<()> {
+        match step {
+            Step::Create | Step::Start | Step::Resume => drop(self.db.settled_in(Phase::Running, bound).await?),
+            Step::Stop => drop(self.db.settled_in(Phase::Stopped, bound).await?),
+            Step::Suspend => drop(self.db.settled_in(Phase::Suspended, bound).await?),
+            Step::Delete => self.db.gone(bound).await?,
+            Step::Restore => drop(self.again.settled_in(Phase::Running, bound).await?),
+        }
+        self.is_counted(i32::from(step != Step::Delete)).await
+    }
+
+    /// Waits until plan and template say that they have so many instances.
+    async fn is_counted(&self, instances: i32) -> Result<()> {
+        let plans: Api<ServicePlan> = Api::all(self.admin.clone());
+        let templates: Api<ServiceTemplate> = Api::all(self.admin.clone());
+        wait::until(&format!("the instances of {} to be counted", self.name), BOUND, async || {
+            let plan = plans.get(&self.name).await?.status.map(|status| status.instances);
+            let template = templates.get(&self.name).await?.status.map(|status| status.instances);
+            Ok((plan == Some(instances) && template == Some(instances)).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until everything is as it was in the undisturbed run.
+    pub(super) async fn is_as(&self, step: Step, expected: &str, bound: Duration) -> Result<()> {
+        self.settled(step, bound).await?;
+        let mut last = String::new();
+        let same = wait::until("the state of the undisturbed run", bound, async || {
+            last = self.tenant.snapshot().await?;
+            Ok((last == expected).then_some(()))
+        });
+        match same.await {
+            Ok(()) => Ok(()),
+            Err(error) => bail!("{}: {error:#}:\n{}", self.name, difference(expected, &last)),
+        }
+    }
+
+    /// The masked state of its namespace and tenant.
+    pub(super) async fn state(&self) -> Result<String> {
+        self.tenant.snapshot().await
+    }
+
+    /// The operator's writes for it since then, leases and events left out.
+    pub(super) fn writes(&self, world: &World, operator: &RunningOperator, since: Mark) -> Vec<Call> {
+        let mut calls = world.proxy().log().writes(since, &operator.own_calls());
+        calls.retain(|call| {
+            let request = &call.request;
+            let cluster_scoped = request.namespace.is_none() && call.name() == Some(&self.name);
+            cluster_scoped || request.namespace.as_deref() == Some(self.namespace())
+        });
+        calls
+    }
+
+    /// What must never be lost: volumes, and secrets generated for them.
+    pub(super) async fn data(&self) -> Result<Data> {
+        let ours = ListParams::default().labels(labels::DATA);
+        let volumes: Api<PersistentVolumeClaim> = Api::namespaced(self.admin.clone(), self.namespace());
+        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), self.namespace());
+        let mut data = Data::new();
+        for volume in volumes.list(&ours).await? {
+            data.insert(volume.name_any(), (volume.uid().unwrap_or_default(), String::new()));
+        }
+        for secret in secrets.list(&ours).await? {
+            let values = Sha256::digest(serde_json::to_vec(&secret.data)?);
+            data.insert(secret.name_any(), (secret.uid().unwrap_or_default(), format!("{values:x?}")));
+        }
+        Ok(data)
+    }
+
+    /// Fails where any of that data is gone or another.
+    pub(super) async fn still_has(&self, before: &Data) -> Result<()> {
+        let now = self.data().await?;
+        for (name, what) in before {
+            ensure!(now.get(name) == Some(what), "{}: {name} was lost or made anew", self.name);
+        }
+        Ok(())
+    }
+}
+
+/// The lines that only one of two texts has.
+fn difference(expected: &str, found: &str) -> String {
+    let lost = expected.lines().filter(|line| !found.lines().any(|other| other == *line));
+    let new = found.lines().filter(|line| !expected.lines().any(|other| other == *line));
+    let lines = lost.map(|line| format!("- {line}")).chain(new.map(|line| format!("+ {line}")));
+    lines.take(40).collect::<Vec<_>>().join("\n")
+}

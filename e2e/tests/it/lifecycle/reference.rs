@@ -1,0 +1,82 @@
+//! The undisturbed run: what every step writes, and what is there after it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use crds::labels;
+use e2e::wait;
+use futures::future::try_join_all;
+use tokio::sync::OnceCell;
+
+use super::life::{Life, Step};
+use super::write::Write;
+use crate::world::{BOUND, RunningOperator, World, block_on};
+
+/// How many lives are compared: what differs between them is chance.
+const LIVES: usize = 3;
+/// Longer than plans and templates gather before they write.
+const QUIET: Duration = Duration::from_millis(2500);
+
+/// What a step does when nothing disturbs it.
+pub(super) struct Undisturbed {
+    /// The longest of the traces.
+    pub(super) writes: Vec<Write>,
+    /// The masked state after it.
+    pub(super) state: String,
+}
+
+/// All steps.
+pub(super) type Reference = BTreeMap<Step, Undisturbed>;
+
+static REFERENCE: OnceCell<Reference> = OnceCell::const_new();
+
+/// The undisturbed run, made once in this process.
+pub(super) async fn reference(world: &World, operator: &RunningOperator) -> Result<&'static Reference> {
+    REFERENCE.get_or_try_init(|| Box::pin(run(world, operator))).await
+}
+
+async fn run(world: &World, operator: &RunningOperator) -> Result<Reference> {
+    let names: Vec<String> = (1..=LIVES).map(|number| format!("undisturbed-{number}")).collect();
+    let lives: Vec<Life> = try_join_all(names.iter().map(|name| Life::begin(world, name))).await?;
+    let mut reference = Reference::new();
+    for step in Step::ALL {
+        world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
+        let before = world.proxy().log().mark();
+        try_join_all(lives.iter().map(|life| life.perform(step))).await?;
+        try_join_all(lives.iter().map(|life| life.settled(step, BOUND))).await?;
+        world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
+        let state = common_state(&lives, step).await?;
+        let traces = lives.iter().map(|life| Write::all(&life.writes(world, operator, before)));
+        let writes = traces.max_by_key(Vec::len).unwrap_or_default();
+        reference.insert(step, Undisturbed { writes, state });
+    }
+    Ok(reference)
+}
+
+/// The state that all lives have come to; after a deletion, once all is collected that is not data.
+async fn common_state(lives: &[Life], step: Step) -> Result<String> {
+    wait::until(&format!("all lives to be alike after {step:?}"), BOUND, async || {
+        let states = try_join_all(lives.iter().map(Life::state)).await?;
+        let alike = states.windows(2).all(|two| two[0] == two[1]);
+        let collected = step != Step::Delete || !states[0].contains(labels::INSTANCE);
+        Ok((alike && collected).then(|| states[0].clone()))
+    })
+    .await
+}
+
+#[test]
+fn every_step_of_an_undisturbed_life_ends_settled_and_writes_little() -> Result<()> {
+    block_on(async {
+        let world = World::shared_faults().await?;
+        let operator = world.operator("a").await?;
+        let reference = reference(&world, &operator).await?;
+        println!("\nwrites of the operator, leases and events left out:");
+        for (step, undisturbed) in reference {
+            let writes: Vec<String> = undisturbed.writes.iter().map(ToString::to_string).collect();
+            println!("{:8} {:2}  {}", format!("{step:?}"), writes.len(), writes.join(", "));
+        }
+        ensure!(reference[&Step::Stop].writes.len() <= 6, "stopping is one change of a workload");
+        Ok(())
+    })
+}

@@ -1,0 +1,4 @@
+//! The stories that need a whole control plane: what the operator promises, and what it does when things break.
+
+mod lifecycle;
+mod world;

@@ -1,0 +1,65 @@
+//! What a customer, an administrator of its namespace and those who sell to it try.
+
+use serde_json::json;
+
+use super::Who::{ApiServer, Entitler, NamespaceAdmin, Tenant};
+use super::{
+    CORE, Case, FOREIGN, NAKHODA, NETWORKING, OURS, RBAC, apply, change, create, delete, hold, instance,
+    network_policy, order, read, space, spec, within,
+};
+
+#[rustfmt::skip] // A table.
+pub(super) fn cases() -> Vec<Case> {
+    let new = || within(OURS, NAKHODA, "serviceinstances");
+    let (plain, paid) = (|part| change(instance("plain"), part), |part| change(instance("paid"), part));
+    let later = || json!({"suspendAt": "2099-01-01T00:00:00Z"});
+    let domain = |name: &str| spec(json!({"domains": [name]}));
+    let hands_off = || json!({"metadata": {"annotations": {"nakhoda.dev/reconcile": "disabled"}}});
+    let no_finalizer = || paid(json!({"metadata": {"finalizers": null}}));
+    let child = |path| within(OURS, CORE, path);
+    let unsafe_pods = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
+    let mut cases = vec![
+        Tenant.may("orders an instance", create(new(), order("new", json!({})))),
+        Tenant.may("orders one from retained data", create(new(), order("new", json!({"restoreFrom": "dabcdefghijk"})))),
+        Tenant.may("stops it", plain(spec(json!({"powerState": "Stopped"})))),
+        Tenant.may("gives it a domain of its own", plain(domain("shop.example.com"))),
+        Tenant.may("applies its own fields of a paid one", apply(instance("paid"), order("paid", json!({"displayName": "Mine"})))),
+        Tenant.may("keeps a host that was given to it", paid(spec(json!({"domains": ["given.apps.example.test", "a.example.com"]})))),
+        Tenant.may("changes the plan before it is paid for", plain(spec(json!({"planRef": "larger"})))),
+        Tenant.may("deletes a held one", delete(instance("paid"))),
+        Tenant.may_not("changes the plan that was paid for", paid(spec(json!({"planRef": "larger"}))), "spec.planRef"),
+        Tenant.may_not("orders an entitled one", create(new(), order("new", json!({"entitlement": later()}))), "spec.entitlement"),
+        Tenant.may_not("entitles without an end", plain(spec(json!({"entitlement": {}}))), "spec.entitlement"),
+        Tenant.may_not("entitles by apply", apply(instance("plain"), order("plain", json!({"entitlement": later()}))), "spec.entitlement"),
+        Tenant.may_not("moves the end", paid(spec(json!({"entitlement": later()}))), "spec.entitlement"),
+        Tenant.may_not("takes the end away", paid(spec(json!({"entitlement": {"suspendAt": null}}))), "spec.entitlement"),
+        Tenant.may_not("takes the entitlement away", paid(spec(json!({"entitlement": null}))), "spec.entitlement"),
+        Tenant.may_not("takes all holds away", paid(spec(json!({"holds": null}))), "spec.holds.billing"),
+        Tenant.may_not("takes a host of the platform", plain(domain("a.b.apps.example.test")), "own zone"),
+        Tenant.may_not("orders one with the zone itself", create(new(), order("new", json!({"domains": ["apps.example.test"]}))), "own zone"),
+        Tenant.may_not("keeps the operator's hands off", paid(hands_off()), "break-glass"),
+        Tenant.may_not("takes the finalizer off", no_finalizer(), "nakhoda.dev/cleanup"),
+        Tenant.may_not("writes status", change(instance("paid/status"), json!({"status": {"phase": "Running"}})), "cannot patch"),
+        Tenant.may_not("orders where no tenant is", create(within(FOREIGN, NAKHODA, "serviceinstances"), order("new", json!({}))), "belongs in the namespace"),
+        Tenant.may_not("reads a Secret", read(child("secrets/any")), "cannot get"),
+        Entitler.may("moves the end", paid(spec(json!({"entitlement": later()})))),
+        Entitler.may_not("places a hold", plain(spec(json!({"holds": {"admin": hold()}}))), "spec.holds.admin"),
+        ApiServer.may("entitles", plain(spec(json!({"entitlement": later()})))),
+        ApiServer.may("upgrades", paid(spec(json!({"planRef": "larger"})))),
+        ApiServer.may("gives a host of the platform", plain(domain("b.apps.example.test"))),
+        ApiServer.may_not("takes the finalizer off", no_finalizer(), "nakhoda.dev/cleanup"),
+        NamespaceAdmin.may("changes a child", change(child("configmaps/bound"), json!({"data": {"a": "b"}}))),
+        NamespaceAdmin.may_not("keeps the operator's hands off a child", change(child("configmaps/bound"), hands_off()), "break-glass"),
+        NamespaceAdmin.may_not("opens the network", create(within(OURS, NETWORKING, "networkpolicies"), network_policy()), "network policies of a tenant"),
+        NamespaceAdmin.may_not("deletes a NetworkPolicy", delete(within(OURS, NETWORKING, "networkpolicies/bound")), "network policies of a tenant"),
+        NamespaceAdmin.may_not("unbinds the operator", delete(within(OURS, RBAC, "rolebindings/bound")), "tenant's bounds"),
+        NamespaceAdmin.may_not("lifts the quota", delete(child("resourcequotas/bound")), "cannot delete"),
+        NamespaceAdmin.may_not("lifts Pod Security", change(space(OURS), unsafe_pods), "cannot patch"),
+    ];
+    for (owner, says) in [("billing", "spec.holds.billing"), ("admin", "spec.holds.admin"), ("abuse", "spec.holds.abuse")] {
+        cases.push(Tenant.may_not("places a hold", plain(spec(json!({"holds": {owner: hold()}}))), says));
+        cases.push(Tenant.may_not("clears a hold", paid(spec(json!({"holds": {owner: null}}))), says));
+        cases.push(ApiServer.may("clears a hold", paid(spec(json!({"holds": {owner: null}})))));
+    }
+    cases
+}

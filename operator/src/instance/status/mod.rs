@@ -1,0 +1,156 @@
+//! What is said of an instance: a pure function of the outcome of its reconcile, on failure too.
+
+mod parts;
+mod verdict;
+
+use super::{
+    fetch::{Fetched, Place},
+    validate::{Invalid, Validated},
+};
+use crate::{observed::Child, settings::Settings};
+use crds::{
+    ServiceInstance, ServiceInstanceStatus,
+    conditions::{self, Said},
+    instance::{Endpoints, Phase, SecretRef},
+};
+use jiff::{SignedDuration, Timestamp};
+use parts::Parts;
+use std::sync::Arc;
+use verdict::Verdict;
+
+/// How a reconcile ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Nothing can be built, for a reason.
+    Invalid(Invalid),
+    /// Everything was written that can be written now.
+    Built {
+        /// What was built from.
+        order: Box<Validated>,
+        /// The name of the Secret with credentials, once it is there.
+        credentials: Option<String>,
+        /// Whether something of an earlier owner is in the way.
+        blocked: bool,
+        /// Why the API server refused a part of it for good, if it did.
+        refused: Option<Refused>,
+    },
+    /// It is being deleted, and something is left to wait for.
+    Deleting,
+}
+
+/// A part was refused for what it is: trying again will not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// A constant CamelCase word.
+    pub reason: &'static str,
+    /// What, what happens next, who must act.
+    pub message: String,
+}
+
+/// The whole status.
+pub fn status(
+    fetched: &Fetched,
+    children: &[Arc<Child>],
+    outcome: &Outcome,
+    settings: &Settings,
+    now: Timestamp,
+) -> ServiceInstanceStatus {
+    let instance = &fetched.instance;
+    let before = instance.status.clone().unwrap_or_default();
+    let verdict = match outcome {
+        Outcome::Invalid(invalid) => Verdict::invalid(invalid, &before),
+        Outcome::Deleting => Verdict::deleting(),
+        Outcome::Built { order, refused: Some(refused), .. } => {
+            Verdict::refused(refused, &Parts { children, order }, &before)
+        }
+        Outcome::Built { order, blocked, .. } => {
+            Verdict::built(&Parts { children, order }, *blocked, &before, instance)
+        }
+    };
+    let verdict = verdict.bounded(&before, settings, now);
+    let mut status = before.clone();
+    status.observed_generation = instance.metadata.generation;
+    status.phase = Some(verdict.phase);
+    status.reason = (verdict.ready.1 != "Running").then(|| verdict.ready.1.to_owned());
+    if let Outcome::Built { order, credentials, .. } = outcome {
+        let parts = Parts { children, order };
+        status.plan = Some(order.plan.clone());
+        status.template = Some(order.template_name.clone());
+        status.data_id = Some(order.data_id.clone());
+        status.endpoints = Some(endpoints(order));
+        status.components = parts.components();
+        status.credentials_secret_ref =
+            credentials.clone().map(|name| SecretRef { name }).or(status.credentials_secret_ref);
+    }
+    let mut said = verdict.conditions();
+    said.push(admitted(&fetched.place, &instance.spec.plan_ref));
+    if let Outcome::Built { order, .. } = outcome {
+        said.push(Parts { children, order }.storage());
+    }
+    said.extend(domains(instance));
+    said.push(Said::no(conditions::UPDATE_PENDING, "UpToDate", "Nothing waits to be rolled out."));
+    status.conditions = conditions::update(&before.conditions, said, instance.metadata.generation, now);
+    status
+}
+
+fn endpoints(order: &Validated) -> Endpoints {
+    let spec = &order.template.spec;
+    if let Some(http) = &spec.expose.http {
+        let url = format!("https://{}", order.host);
+        let admin = http.admin_path.as_ref().map(|path| format!("{url}{path}"));
+        return Endpoints { host: Some(order.host.clone()), public: Some(url), admin, internal: None };
+    }
+    let tcp = spec.expose.tcp.as_ref();
+    let port = tcp.and_then(|tcp| {
+        spec.components
+            .iter()
+            .find(|c| c.name == tcp.component)?
+            .ports
+            .iter()
+            .find(|port| port.name == tcp.port)
+    });
+    let internal = port.map(|port| format!("{}.{}.svc:{}", order.name, order.namespace, port.port));
+    Endpoints { internal, ..Endpoints::default() }
+}
+
+fn admitted(place: &Place, wanted: &str) -> Said {
+    match place {
+        Place::Admitted(admitted) if admitted.plan != wanted => {
+            let message = "The larger plan does not fit in the tenant's quota; it runs by the old one until there is room.";
+            Said::no(conditions::ADMITTED, "UpgradeAwaitsQuota", message)
+        }
+        Place::Admitted(_) => {
+            Said::yes(conditions::ADMITTED, "Admitted", "It has a place in the tenant's quota.")
+        }
+        Place::Unknown => Said::no(
+            conditions::ADMITTED,
+            "AwaitingAdmission",
+            "The tenant's quota has not been looked at for it yet.",
+        ),
+        Place::Waiting(waiting) if waiting.reason == "PlanNotFound" => {
+            Said::no(conditions::ADMITTED, "PlanNotFound", waiting.message.clone())
+        }
+        Place::Waiting(waiting) => Said::no(conditions::ADMITTED, "QuotaExceeded", waiting.message.clone()),
+    }
+}
+
+fn domains(instance: &ServiceInstance) -> Option<Said> {
+    (!instance.spec.domains.is_empty()).then(|| {
+        let message =
+            "Custom hosts are not routed by this version of the operator; the platform host serves.";
+        Said::no(conditions::DOMAINS_READY, "DomainsUnsupported", message)
+    })
+}
+
+/// When the status would change by time alone: once a wait has lasted too long.
+pub fn next_look(status: &ServiceInstanceStatus, settings: &Settings) -> Option<Timestamp> {
+    let reconciling =
+        conditions::find(&status.conditions, conditions::RECONCILING).filter(|c| c.status == "True")?;
+    if conditions::find(&status.conditions, conditions::STALLED).is_some_and(|c| c.status == "True") {
+        return None;
+    }
+    let stopping = matches!(status.phase, Some(Phase::Stopping | Phase::Terminating));
+    let bound =
+        if stopping { settings.bounds.stopping_seconds } else { settings.bounds.provisioning_seconds };
+    reconciling.last_transition_time.0.checked_add(SignedDuration::from_secs(i64::from(bound))).ok()
+}
