@@ -196,3 +196,60 @@ fn settled(result: Result<LeaseObject, kube::Error>) -> Result<bool, kube::Error
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use tower_test::mock;
+
+    fn candidate() -> Candidate {
+        let (service, _handle) =
+            mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
+        let client = Client::new(service, "default");
+        Candidate::new(
+            client,
+            "nakhoda-system",
+            "me".into(),
+            Arc::new(SystemClock::default()),
+            Arc::default(),
+        )
+    }
+
+    fn held_by(holder: &str, renewed: i64) -> LeaseSpec {
+        let renew_time = Some(MicroTime(Timestamp::from_second(renewed).unwrap()));
+        LeaseSpec { holder_identity: Some(holder.into()), renew_time, ..LeaseSpec::default() }
+    }
+
+    #[tokio::test]
+    async fn a_lease_runs_out_when_it_stops_changing_whatever_its_time_stamps_say() {
+        let (mut candidate, begun) = (candidate(), Instant::now());
+        // The holder's clock is a day behind, or a day ahead: only the change counts.
+        for (index, renewed) in [(0, 0), (1, 86_400), (2, 172_800)] {
+            let now = begun + DURATION * index;
+            assert_eq!(candidate.look(Some(&held_by("other", renewed)), now), Look::Held);
+        }
+        let last = begun + DURATION * 2;
+        let still = candidate.look(Some(&held_by("other", 172_800)), last + DURATION.saturating_sub(OBSERVE));
+        assert_eq!(still, Look::Held);
+        assert_eq!(candidate.look(Some(&held_by("other", 172_800)), last + DURATION), Look::Free);
+    }
+
+    #[tokio::test]
+    async fn its_own_and_a_returned_lease_are_taken_up_at_once() {
+        let (mut candidate, now) = (candidate(), Instant::now());
+        assert_eq!(candidate.look(Some(&held_by("me", 0)), now), Look::Mine);
+        assert_eq!(candidate.look(Some(&held_by("", 0)), now), Look::Free);
+        assert_eq!(candidate.look(None, now), Look::Free);
+    }
+
+    #[test]
+    fn nothing_is_written_once_the_lease_has_run_out() {
+        let (lease, asked) = (Lease::default(), Instant::now());
+        assert!(!lease.holds(asked));
+        lease.set(Some(asked));
+        assert!(lease.holds(asked + DURATION.saturating_sub(OBSERVE)) && !lease.holds(asked + DURATION));
+        lease.set(None);
+        assert!(!lease.holds(asked));
+    }
+}

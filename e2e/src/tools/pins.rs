@@ -33,7 +33,7 @@ pub(super) const KUBERNETES: Pin = Pin {
     version: ("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion"),
     names: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"],
     packages: 2600,
-    disk: 5 * 1024 * MIB,
+    disk: 6 * 1024 * MIB,
     go_mod: include_str!("../../tools/kubernetes/go.mod"),
     files: &[include_str!("../../tools/kubernetes/go.sum"), include_str!("../../tools/kubernetes/main.go")],
 };

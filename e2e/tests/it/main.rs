@@ -1,4 +1,5 @@
 //! The stories that need a whole control plane: what the operator promises, and what it does when things break.
 
+mod admission;
 mod lifecycle;
 mod world;

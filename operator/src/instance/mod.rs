@@ -6,7 +6,7 @@ pub mod execute;
 pub mod fetch;
 pub mod fill;
 #[cfg(test)]
-pub mod fixtures;
+mod fixtures;
 pub mod parameters;
 pub mod plan;
 pub mod power;

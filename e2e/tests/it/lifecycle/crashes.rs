@@ -1,1 +1,128 @@
+//! The operator killed before and after every write of every step, started again, left alone.
 
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::proxy::Action;
+use futures::future::try_join_all;
+
+use super::life::{Life, Step};
+use super::reference::{Reference, reference};
+use super::write::Write;
+use super::{prints, proves};
+use crate::world::{BOUND, RunningOperator, World, block_on};
+
+/// How long a write may take to come.
+const COMES: Duration = Duration::from_secs(10);
+/// Longer than the operator's sweep, so that one is within.
+const QUIET: Duration = Duration::from_secs(50);
+/// Without `NAKHODA_PROVE`, one of so many cases is tried.
+const SAMPLE: usize = 3;
+
+/// One kill.
+#[derive(Clone)]
+struct Case {
+    write: Write,
+    action: Action,
+}
+
+/// What became of the cases.
+#[derive(Default)]
+struct Count {
+    killed: usize,
+    missed: Vec<String>,
+}
+
+#[test]
+fn killed_before_or_after_any_write_it_ends_in_the_same_state() -> Result<()> {
+    block_on(async {
+        let world = World::shared_faults().await?;
+        let operator = world.operator("a").await?;
+        let reference = reference(&world, &operator).await?;
+        let begun = Instant::now();
+        let lives = Step::ALL.iter().map(|step| cases(reference, *step).len()).max().unwrap_or_default();
+        let names: Vec<String> = (1..=lives).map(|number| format!("killed-{number}")).collect();
+        let lives: Vec<Life> = try_join_all(names.iter().map(|name| Life::begin(&world, name))).await?;
+        prints("killed before and after a write:");
+        let mut all = Count::default();
+        for step in Step::ALL {
+            let count = step_by_step(&world, &operator, &lives, reference, step).await?;
+            prints(&format!("{:8} {:3} kills, {} did not come", format!("{step:?}"), count.killed, count.missed.len()));
+            all.killed += count.killed;
+            all.missed.extend(count.missed);
+        }
+        let mark = world.proxy().log().mark();
+        world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, QUIET * 2).await?;
+        prints(&format!(
+            "in all   {:3} kills in {} s, then quiet for {} s; did not come: {:?}",
+            all.killed, begun.elapsed().as_secs(), QUIET.as_secs(), all.missed
+        ));
+        let late = world.proxy().log().writes(mark, &operator.own_calls());
+        ensure!(late.is_empty(), "all had converged, and still: {late:?}");
+        ensure!(all.missed.len() * 10 <= all.killed, "too many writes did not come: {:?}", all.missed);
+        Ok(())
+    })
+}
+
+/// The cases of a step.
+fn cases(reference: &Reference, step: Step) -> Vec<Case> {
+    let writes = reference[&step].writes.iter();
+    let all = writes.flat_map(|write| {
+        [Action::CrashBefore, Action::CrashAfter].map(|action| Case { write: write.clone(), action })
+    });
+    // Another third for every step, so that each kind of write has its turn.
+    let number = Step::ALL.iter().position(|one| *one == step).unwrap_or_default();
+    all.enumerate().filter(|(index, _)| proves() || (index + number) % SAMPLE == 0).map(|(_, case)| case).collect()
+}
+
+/// Takes every life through the step: one case each, one after the other, for there is one operator; the others
+/// undisturbed.
+async fn step_by_step(
+    world: &World,
+    operator: &RunningOperator,
+    lives: &[Life],
+    reference: &Reference,
+    step: Step,
+) -> Result<Count> {
+    let cases = cases(reference, step);
+    let expected = reference[&step].state.as_str();
+    let mut count = Count::default();
+    for (life, case) in lives.iter().zip(&cases) {
+        let what = format!("{step:?}: {:?} at {}", case.action, case.write);
+        if killed(world, operator, life, step, case, expected).await.with_context(|| what.clone())? {
+            count.killed += 1;
+        } else {
+            ensure!(!case.write.is_certain(), "{what}: the write did not come");
+            count.missed.push(what);
+        }
+    }
+    let rest = &lives[cases.len()..];
+    try_join_all(rest.iter().map(|life| life.perform(step))).await?;
+    try_join_all(rest.iter().map(|life| life.is_as(step, expected, BOUND))).await?;
+    Ok(count)
+}
+
+/// Whether the kill took place. Either way the life has come to the expected state, with all its data.
+async fn killed(
+    world: &World,
+    operator: &RunningOperator,
+    life: &Life,
+    step: Step,
+    case: &Case,
+    expected: &str,
+) -> Result<bool> {
+    let before = life.data().await?;
+    let rule = world.proxy().add_rule(case.write.rule(operator, life, case.action.clone()));
+    life.perform(step).await?;
+    let killed = rule.wait_hits(1, COMES).await.is_ok();
+    rule.remove();
+    let mut data = before;
+    if killed {
+        operator.crashed().await?;
+        data.extend(life.data().await?);
+        operator.restart().await?;
+    }
+    life.is_as(step, expected, BOUND).await?;
+    life.still_has(&data).await?;
+    Ok(killed)
+}

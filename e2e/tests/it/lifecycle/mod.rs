@@ -21,3 +21,8 @@ fn roomy() -> Value {
 fn proves() -> bool {
     std::env::var_os(PROVE).is_some_and(|value| value == "1")
 }
+
+/// A line of a table, for whoever runs the tests with `--nocapture`.
+fn prints(line: &str) {
+    println!("{line}");
+}

@@ -40,8 +40,8 @@ async fn run(world: &World, operator: &RunningOperator) -> Result<Reference> {
     let names: Vec<String> = (1..=LIVES).map(|number| format!("undisturbed-{number}")).collect();
     let lives: Vec<Life> = try_join_all(names.iter().map(|name| Life::begin(world, name))).await?;
     let mut reference = Reference::new();
+    world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
     for step in Step::ALL {
-        world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
         let before = world.proxy().log().mark();
         try_join_all(lives.iter().map(|life| life.perform(step))).await?;
         try_join_all(lives.iter().map(|life| life.settled(step, BOUND))).await?;

@@ -1,5 +1,6 @@
 //! Every object of the shipped apps as a whole, and the way to them.
 
+mod crash;
 mod model;
 mod plan;
 

@@ -1,6 +1,8 @@
 //! What is said of an instance: a pure function of the outcome of its reconcile, on failure too.
 
 mod parts;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use super::{

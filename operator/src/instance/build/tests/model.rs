@@ -85,7 +85,7 @@ impl Model {
         let replicas = wanted.pointer("/spec/replicas").and_then(Value::as_i64);
         match (key.kind, replicas) {
             (Kind::Deployment, Some(1)) if !self.has_pod("app") => {
-                assert!(self.has_pod("db"), "the app before its database")
+                assert!(self.has_pod("db"), "the app before its database");
             }
             (Kind::StatefulSet, Some(0)) => assert!(!self.has_pod("app"), "the database before its app"),
             _ => {}
@@ -127,7 +127,8 @@ impl Model {
     /// Lets the other controllers do their part; whether there was anything.
     pub fn settle(&mut self) -> bool {
         let keys: Vec<Key> = self.objects.keys().cloned().collect();
-        keys.into_iter().fold(false, |moved, key| self.settle_one(&key) || moved)
+        // Every one of them, whatever the others say.
+        keys.into_iter().filter(|key| self.settle_one(key)).count() > 0
     }
 
     fn settle_one(&mut self, key: &Key) -> bool {
@@ -163,7 +164,7 @@ impl Model {
         let reduced = || {
             self.objects.iter().filter_map(|(key, object)| Some(Arc::new(Child::reduce(key.kind, object)?)))
         };
-        let secret = self.objects.get(&self.data_secret(base));
+        let secret = self.objects.get(&Self::data_secret(base));
         let owner = Some(Owner::Instance(fixtures::UID.to_owned()));
         fetched.children =
             reduced().filter(|child| child.key.kind != Kind::Secret && child.owner == owner).collect();
@@ -178,26 +179,20 @@ impl Model {
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         fetched.secret_uid = secret.map(|secret| text(&secret["metadata"]["uid"]));
-        fetched.secret_notes = secret.map(fetch::notes).unwrap_or_default();
         let notes = secret.map(|secret| secret["metadata"]["annotations"].clone()).unwrap_or_default();
         fetched.secret_notes = serde_json::from_value(notes).unwrap_or_default();
         let fixed = fetched.secret_notes.get(labels::FIXED);
         fetched.fixed = fixed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let credentials =
-            self.told.as_ref().map(|name| apply::key(Kind::Secret, &self.namespace(base), name));
+        let credentials = self.told.as_ref().map(|name| apply::key(Kind::Secret, &namespace(base), name));
         let live = credentials
             .and_then(|key| Some((key.name.clone(), text(&self.objects.get(&key)?["metadata"]["uid"]))));
         fetched.credentials_there = live;
         fetched
     }
 
-    fn namespace(&self, base: &Fetched) -> String {
-        base.instance.metadata.namespace.clone().unwrap_or_default()
-    }
-
     /// Where the generated secrets are.
-    pub fn data_secret(&self, base: &Fetched) -> Key {
-        apply::key(Kind::Secret, &self.namespace(base), &names::data_secret(&base.data_id))
+    pub fn data_secret(base: &Fetched) -> Key {
+        apply::key(Kind::Secret, &namespace(base), &names::data_secret(&base.data_id))
     }
 
     /// Everything but what differs from run to run without meaning anything.
@@ -212,6 +207,10 @@ impl Model {
         }
         all
     }
+}
+
+fn namespace(base: &Fetched) -> String {
+    base.instance.metadata.namespace.clone().unwrap_or_default()
 }
 
 /// A JSON merge patch, but for what names the object.

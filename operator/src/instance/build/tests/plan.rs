@@ -1,5 +1,4 @@
-//! The way from what is to what should be: nothing superfluous, nothing foreign, no data, and the same end whatever
-//! interrupts it.
+//! The way from what is to what should be: nothing superfluous, nothing foreign, no data.
 
 use super::model::Model;
 use crate::{
@@ -13,18 +12,14 @@ use crate::{
     observed::Key,
 };
 use crds::{ServiceInstanceSpec, labels, names};
-use proptest::prelude::*;
-use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use serde_json::json;
+use std::sync::Arc;
 
 /// The most rounds that any way here may take.
 const BOUND: usize = 60;
 
 /// Goes on until there is nothing to do, being interrupted after so many operations of each round as `crashes` says.
-fn converge(model: &mut Model, base: &Fetched, crashes: &mut dyn Iterator<Item = usize>) {
+pub(super) fn converge(model: &mut Model, base: &Fetched, crashes: &mut dyn Iterator<Item = usize>) {
     for _ in 0..BOUND {
         let (desired, plan) = fixtures::round(&model.fetch(base)).unwrap();
         let until = crashes.next().unwrap_or(usize::MAX);
@@ -41,17 +36,17 @@ fn converge(model: &mut Model, base: &Fetched, crashes: &mut dyn Iterator<Item =
     panic!("no end after {BOUND} rounds");
 }
 
-fn converged(app: &str, wanted: Wanted) -> (Model, Fetched) {
+pub(super) fn converged(app: &str, wanted: Wanted) -> (Model, Fetched) {
     let (mut model, base) = (Model::default(), fixtures::fetched(app, wanted));
     converge(&mut model, &base, &mut std::iter::empty());
     (model, base)
 }
 
-fn plan_of(model: &Model, base: &Fetched) -> Plan {
+pub(super) fn plan_of(model: &Model, base: &Fetched) -> Plan {
     fixtures::round(&model.fetch(base)).unwrap().1
 }
 
-fn with_spec(base: &Fetched, change: impl FnOnce(&mut ServiceInstanceSpec)) -> Fetched {
+pub(super) fn with_spec(base: &Fetched, change: impl FnOnce(&mut ServiceInstanceSpec)) -> Fetched {
     let mut instance = (*base.instance).clone();
     change(&mut instance.spec);
     Fetched { instance: Arc::new(instance), ..base.clone() }
@@ -154,7 +149,7 @@ fn what_is_no_longer_built_goes_but_never_data() {
 fn a_lost_secret_is_never_made_anew() {
     let (mut model, base) = converged("postgresql", Wanted::Running);
     let desired = fixtures::round(&model.fetch(&base)).unwrap().0;
-    let secret = model.data_secret(&base);
+    let secret = Model::data_secret(&base);
     model.objects.remove(&secret);
     let lost = model.fetch(&base);
     assert_eq!(lost.secrets, Secrets::Lost);
@@ -167,87 +162,8 @@ fn a_lost_secret_is_never_made_anew() {
 #[test]
 fn a_deleted_volume_is_not_taken_for_a_beginning() {
     let (mut model, base) = converged("postgresql", Wanted::Running);
-    let before = model.objects[&model.data_secret(&base)].clone();
+    let before = model.objects[&Model::data_secret(&base)].clone();
     model.objects.retain(|key, _| key.kind != Kind::PersistentVolumeClaim);
     converge(&mut model, &base, &mut std::iter::empty());
-    assert_eq!(model.objects[&model.data_secret(&base)]["data"], before["data"]);
-}
-
-/// Data of an earlier instance, let go.
-fn released(app: &str) -> (Model, Fetched) {
-    let (mut model, base) = converged(app, Wanted::Running);
-    model.objects.retain(|_, object| object["metadata"]["labels"].get(labels::DATA).is_some());
-    for object in model.objects.values_mut() {
-        let metadata = &mut object["metadata"];
-        let all = metadata["labels"].as_object_mut().unwrap();
-        all.remove(labels::INSTANCE);
-        all.remove(labels::INSTANCE_NAME);
-        metadata["annotations"][labels::RELEASED_AT] = json!("2026-11-01T00:00:00Z");
-        metadata["annotations"][labels::KEEP_UNTIL] = json!("2026-11-15T00:00:00Z");
-    }
-    model.told = None;
-    let again = with_spec(&base, |spec| spec.restore_from = Some(base.data_id.clone()));
-    (model, again)
-}
-
-#[test]
-fn released_data_is_claimed_before_anything_else() {
-    let (mut model, base) = released("wordpress");
-    let plan = plan_of(&model, &base);
-    let kinds: Vec<Kind> = plan
-        .operations
-        .iter()
-        .map(|one| if let Operation::Note { key, .. } = one { key.kind } else { panic!("{one:?}") })
-        .collect();
-    assert_eq!(kinds, [Kind::Secret, Kind::PersistentVolumeClaim, Kind::PersistentVolumeClaim]);
-    assert!(plan.again);
-    let before = model.objects[&model.data_secret(&base)]["data"].clone();
-    converge(&mut model, &base, &mut std::iter::empty());
-    assert_eq!(model.objects[&model.data_secret(&base)]["data"], before);
-    let text = serde_json::to_string(&model.objects.values().collect::<Vec<_>>()).unwrap();
-    assert!(!text.contains(labels::RELEASED_AT), "the mark of release is gone");
-}
-
-/// A life: made, changed by its owner, stopped or held, and running again.
-fn live(app: &str, restored: bool, crashes: &[usize]) -> Model {
-    let (mut model, base) =
-        if restored { released(app) } else { (Model::default(), fixtures::fetched(app, Wanted::Running)) };
-    let mut crashes = crashes.iter().copied();
-    let secrets =
-        |model: &Model| model.objects.get(&model.data_secret(&base)).map(|secret| secret["data"].clone());
-    let mut first = secrets(&model);
-    for wanted in [Wanted::Running, Wanted::Stopped, Wanted::Running, Wanted::Suspended, Wanted::Running] {
-        let phase = with_spec(&base, |spec| {
-            fixtures::want(spec, wanted);
-            if wanted != Wanted::Running {
-                spec.parameters.insert("timezone".into(), "UTC".into());
-            }
-        });
-        converge(&mut model, &phase, &mut crashes);
-        assert_eq!(
-            *first.get_or_insert_with(|| secrets(&model).unwrap()),
-            secrets(&model).unwrap(),
-            "a password changed"
-        );
-    }
-    model
-}
-
-/// How each of these lives ends undisturbed.
-static UNDISTURBED: LazyLock<BTreeMap<(&str, bool), BTreeMap<Key, Value>>> = LazyLock::new(|| {
-    let all = APPS.iter().flat_map(|app| [(*app, false), (*app, true)]);
-    all.map(|(app, restored)| ((app, restored), live(app, restored, &[]).masked())).collect()
-});
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_crash_after_any_operation_leads_to_the_same_end(
-        app in prop::sample::select(APPS.to_vec()),
-        restored in prop::bool::ANY,
-        crashes in prop::collection::vec(0usize..9, 1..24),
-    ) {
-        prop_assert_eq!(&live(app, restored, &crashes).masked(), &UNDISTURBED[&(app, restored)]);
-    }
+    assert_eq!(model.objects[&Model::data_secret(&base)]["data"], before["data"]);
 }

@@ -1,0 +1,101 @@
+//! Data that is taken up again, and whole lives that are interrupted anywhere: the end is always the same.
+
+use super::{
+    model::Model,
+    plan::{converge, converged, plan_of, with_spec},
+};
+use crate::{
+    instance::{
+        fetch::Fetched,
+        fixtures::{self, APPS, Wanted},
+        plan::Operation,
+    },
+    kinds::Kind,
+    observed::Key,
+};
+use crds::labels;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+/// Data of an earlier instance, let go.
+fn released(app: &str) -> (Model, Fetched) {
+    let (mut model, base) = converged(app, Wanted::Running);
+    model.objects.retain(|_, object| object["metadata"]["labels"].get(labels::DATA).is_some());
+    for object in model.objects.values_mut() {
+        let metadata = &mut object["metadata"];
+        let all = metadata["labels"].as_object_mut().unwrap();
+        all.remove(labels::INSTANCE);
+        all.remove(labels::INSTANCE_NAME);
+        metadata["annotations"][labels::RELEASED_AT] = json!("2026-11-01T00:00:00Z");
+        metadata["annotations"][labels::KEEP_UNTIL] = json!("2026-11-15T00:00:00Z");
+    }
+    model.told = None;
+    let again = with_spec(&base, |spec| spec.restore_from = Some(base.data_id.clone()));
+    (model, again)
+}
+
+#[test]
+fn released_data_is_claimed_before_anything_else() {
+    let (mut model, base) = released("wordpress");
+    let plan = plan_of(&model, &base);
+    let kinds: Vec<Kind> = plan
+        .operations
+        .iter()
+        .map(|one| if let Operation::Note { key, .. } = one { key.kind } else { panic!("{one:?}") })
+        .collect();
+    assert_eq!(kinds, [Kind::Secret, Kind::PersistentVolumeClaim, Kind::PersistentVolumeClaim]);
+    assert!(plan.again);
+    let before = model.objects[&Model::data_secret(&base)]["data"].clone();
+    converge(&mut model, &base, &mut std::iter::empty());
+    assert_eq!(model.objects[&Model::data_secret(&base)]["data"], before);
+    let text = serde_json::to_string(&model.objects.values().collect::<Vec<_>>()).unwrap();
+    assert!(!text.contains(labels::RELEASED_AT), "the mark of release is gone");
+}
+
+/// A life: made, changed by its owner, stopped or held, and running again.
+fn live(app: &str, restored: bool, crashes: &[usize]) -> Model {
+    let (mut model, base) =
+        if restored { released(app) } else { (Model::default(), fixtures::fetched(app, Wanted::Running)) };
+    let mut crashes = crashes.iter().copied();
+    let secrets =
+        |model: &Model| model.objects.get(&Model::data_secret(&base)).map(|secret| secret["data"].clone());
+    let mut first = secrets(&model);
+    for wanted in [Wanted::Running, Wanted::Stopped, Wanted::Running, Wanted::Suspended, Wanted::Running] {
+        let phase = with_spec(&base, |spec| {
+            fixtures::want(spec, wanted);
+            if wanted != Wanted::Running {
+                spec.parameters.insert("timezone".into(), "UTC".into());
+            }
+        });
+        converge(&mut model, &phase, &mut crashes);
+        assert_eq!(
+            *first.get_or_insert_with(|| secrets(&model).unwrap()),
+            secrets(&model).unwrap(),
+            "a password changed"
+        );
+    }
+    model
+}
+
+/// Everything there is, masked.
+type State = BTreeMap<Key, Value>;
+
+/// How each of these lives ends undisturbed.
+static UNDISTURBED: LazyLock<BTreeMap<(&str, bool), State>> = LazyLock::new(|| {
+    let all = APPS.iter().flat_map(|app| [(*app, false), (*app, true)]);
+    all.map(|(app, restored)| ((app, restored), live(app, restored, &[]).masked())).collect()
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_crash_after_any_operation_leads_to_the_same_end(
+        app in prop::sample::select(APPS.to_vec()),
+        restored in prop::bool::ANY,
+        crashes in prop::collection::vec(0usize..9, 1..24),
+    ) {
+        prop_assert_eq!(&live(app, restored, &crashes).masked(), &UNDISTURBED[&(app, restored)]);
+    }
+}

@@ -1,0 +1,175 @@
+//! What is said of an instance in every state that it can be in.
+
+use super::{Outcome, Refused, next_look, status};
+use crate::{
+    apply,
+    instance::{
+        fetch::Fetched,
+        fixtures::{self, Wanted},
+        validate::Invalid,
+    },
+    kinds::Kind,
+    observed::{Child, Owner, State, Volume},
+};
+use crds::{Quantity, ServiceInstanceStatus, conditions, instance::Phase};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+
+fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
+    Arc::new(Child {
+        key: apply::key(kind, "customer-sample", name),
+        owner: Some(Owner::Instance(fixtures::UID.into())),
+        uid: format!("uid-{name}"),
+        version: 1,
+        hash: None,
+        digest: None,
+        component: Some("db".into()),
+        data: None,
+        tenant: None,
+        terminating: false,
+        hands_off: false,
+        state,
+    })
+}
+
+fn workload(replicas: i64, ready: i64) -> Arc<Child> {
+    let state = State::Workload { replicas, current: replicas, ready, updated: replicas, observed: true };
+    child(Kind::StatefulSet, "db", state)
+}
+
+fn pod() -> Arc<Child> {
+    child(Kind::Pod, "db-0", State::Pod { ready: true, finished: false })
+}
+
+fn volume(bound: bool) -> Arc<Child> {
+    let size = Quantity::from_units(5 << 30);
+    let capacity = if bound { size } else { Quantity::ZERO };
+    child(
+        Kind::PersistentVolumeClaim,
+        "data",
+        State::Volume(Volume { bound, requested: size, capacity, ..Volume::default() }),
+    )
+}
+
+fn say(
+    wanted: Wanted,
+    children: &[Arc<Child>],
+    before: Option<&ServiceInstanceStatus>,
+    at: Timestamp,
+) -> ServiceInstanceStatus {
+    let fetched = with(wanted, before);
+    let order = fixtures::order(&fetched).unwrap();
+    let outcome = Outcome::Built { order: Box::new(order), credentials: None, blocked: false, refused: None };
+    status(&fetched, children, &outcome, fixtures::settings(), at)
+}
+
+fn with(wanted: Wanted, before: Option<&ServiceInstanceStatus>) -> Fetched {
+    let mut fetched = fixtures::fetched("postgresql", wanted);
+    let mut instance = (*fetched.instance).clone();
+    instance.status = before.cloned();
+    fetched.instance = Arc::new(instance);
+    fetched
+}
+
+/// Phase, READY, Available, REASON.
+fn row(status: &ServiceInstanceStatus) -> (Phase, &str, &str, Option<&str>) {
+    let of = |type_| conditions::find(&status.conditions, type_).map_or("none", |one| one.status.as_str());
+    (status.phase.unwrap(), of(conditions::READY), of(conditions::AVAILABLE), status.reason.as_deref())
+}
+
+fn is(status: &ServiceInstanceStatus, type_: &str) -> bool {
+    conditions::is_true(&status.conditions, type_, Some(1))
+}
+
+#[test]
+fn on_its_way_up_it_is_provisioning_and_then_running() {
+    let now = fixtures::now();
+    let first = say(Wanted::Running, &[workload(1, 0), volume(false)], None, now);
+    assert_eq!(row(&first), (Phase::Provisioning, "False", "False", Some("Provisioning")));
+    assert!(is(&first, conditions::RECONCILING) && !is(&first, conditions::STORAGE_READY));
+    let second = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], Some(&first), now);
+    assert_eq!(row(&second), (Phase::Running, "True", "True", None));
+    assert!(!is(&second, conditions::RECONCILING) && is(&second, conditions::STORAGE_READY));
+    assert_eq!(second.endpoints.unwrap().internal.unwrap(), "shop.customer-sample.svc:5432");
+}
+
+#[test]
+fn stopped_by_its_owner_is_ready_and_not_available() {
+    let now = fixtures::now();
+    let running = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], None, now);
+    let ending = say(Wanted::Stopped, &[workload(0, 0), pod(), volume(true)], Some(&running), now);
+    assert_eq!(row(&ending), (Phase::Stopping, "False", "False", Some("Stopping")));
+    let ended = say(Wanted::Stopped, &[workload(0, 0), volume(true)], Some(&ending), now);
+    assert_eq!(row(&ended), (Phase::Stopped, "True", "False", Some("Stopped")));
+}
+
+#[test]
+fn it_is_suspended_once_no_pod_is_left() {
+    let now = fixtures::now();
+    let ending = say(Wanted::Suspended, &[workload(0, 0), pod(), volume(true)], None, now);
+    assert!(!is(&ending, conditions::SUSPENDED) && ending.phase == Some(Phase::Stopping));
+    let ended = say(Wanted::Suspended, &[workload(0, 0), volume(true)], Some(&ending), now);
+    assert_eq!(row(&ended), (Phase::Suspended, "False", "False", Some("HeldByBilling")));
+    assert!(is(&ended, conditions::SUSPENDED) && !is(&ended, conditions::STALLED));
+}
+
+#[test]
+fn a_pod_that_dies_without_a_change_is_degraded_and_not_updating() {
+    let now = fixtures::now();
+    let running = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], None, now);
+    let dead = say(Wanted::Running, &[workload(1, 0), volume(true), pod()], Some(&running), now);
+    assert_eq!(row(&dead), (Phase::Degraded, "False", "False", Some("NotServing")));
+}
+
+#[test]
+fn no_wait_is_without_a_bound() {
+    let now = fixtures::now();
+    let children = [workload(1, 0), volume(false)];
+    let first = say(Wanted::Running, &children, None, now);
+    let bound = next_look(&first, fixtures::settings()).unwrap();
+    assert_eq!(bound.duration_since(now), SignedDuration::from_secs(900));
+    let late = say(Wanted::Running, &children, Some(&first), bound);
+    assert!(is(&late, conditions::STALLED) && late.phase == Some(Phase::Provisioning));
+    assert_eq!(next_look(&late, fixtures::settings()), None);
+}
+
+#[test]
+fn what_serves_goes_on_serving_when_its_order_becomes_wrong() {
+    let now = fixtures::now();
+    let running = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], None, now);
+    let fetched = with(Wanted::Running, Some(&running));
+    let invalid = Invalid { reason: "PlanNotFound", message: "gone".into(), waiting: false };
+    let wrong = status(&fetched, &[], &Outcome::Invalid(invalid), fixtures::settings(), now);
+    assert_eq!(row(&wrong), (Phase::Degraded, "False", "True", Some("PlanNotFound")));
+    assert!(
+        is(&wrong, conditions::STALLED)
+            && wrong.data_id == running.data_id
+            && wrong.endpoints == running.endpoints
+    );
+}
+
+#[test]
+fn what_the_api_server_refuses_for_good_is_said_and_stalls() {
+    let fetched = with(Wanted::Running, None);
+    let order = Box::new(fixtures::order(&fetched).unwrap());
+    let refused = Some(Refused { reason: "Rejected", message: "no".into() });
+    let outcome = Outcome::Built { order, credentials: None, blocked: false, refused };
+    let said = status(&fetched, &[], &outcome, fixtures::settings(), fixtures::now());
+    assert_eq!(row(&said), (Phase::Failed, "False", "False", Some("Rejected")));
+    assert!(is(&said, conditions::STALLED));
+}
+
+#[test]
+fn saying_it_again_changes_nothing() {
+    let now = fixtures::now();
+    for (wanted, children) in [
+        (Wanted::Running, vec![workload(1, 1), volume(true), pod()]),
+        (Wanted::Stopped, vec![workload(0, 0), volume(true)]),
+        (Wanted::Suspended, vec![workload(0, 0), volume(true)]),
+        (Wanted::Running, vec![workload(1, 0), volume(false)]),
+    ] {
+        let first = say(wanted, &children, None, now);
+        let later = now.checked_add(SignedDuration::from_secs(60)).unwrap();
+        assert_eq!(say(wanted, &children, Some(&first), later), first);
+    }
+}
