@@ -192,13 +192,15 @@ fn default_keep_for() -> String {
 #[x_kube(
     validation = Rule::new("!has(self.paidUntil) || !has(self.suspendAt) || self.paidUntil <= self.suspendAt")
         .message("suspendAt must not be before paidUntil"),
+    validation = Rule::new("has(self.suspendAt)")
+        .message("suspendAt is needed: every entitlement ends; to end one now, set it to the present instead of leaving it out"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Entitlement {
     /// The end of the paid period; absent until the app was available for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_until: Option<Time>,
-    /// When the operator suspends it unless this is moved on before. Absent: never.
+    /// When the operator suspends it unless this is moved on before. Needed: every entitlement ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend_at: Option<Time>,
 }

@@ -1,10 +1,12 @@
 //! What every reconcile is given.
 
+use crate::observed::{Child, Owner};
 use crate::{
     apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, metrics::Metrics, own::Newest,
     reflect::Caches, report::Report, settings::Settings,
 };
 use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota};
+use kube::ResourceExt as _;
 use std::{fmt, sync::Arc};
 
 /// The operator's hands, eyes and memory.
@@ -35,6 +37,17 @@ pub struct Context {
     pub report: Report,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+}
+
+impl Context {
+    /// The children and pods of an instance: by its uid, and only in its own namespace, since a label can be set by
+    /// anybody anywhere.
+    pub fn children_of(&self, instance: &ServiceInstance) -> Vec<Arc<Child>> {
+        let owner = Owner::Instance(instance.uid().unwrap_or_default());
+        let mut children = self.children.of(&owner);
+        children.retain(|child| Some(&child.key.namespace) == instance.metadata.namespace.as_ref());
+        children
+    }
 }
 
 impl fmt::Debug for Context {

@@ -57,12 +57,15 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
     reflect::start(&client, &caches, &children, writers);
     let stop = stop_on_signal()?;
     let health = Health { caches: Arc::clone(&caches), children, metrics, context: Arc::clone(&context) };
-    let serving = tokio::spawn(health::serve(run.listen, health, stop.clone()));
+    // The last to stop: a replica that hands over is still asked how it is.
+    let stop_health = CancellationToken::new();
+    let serving = tokio::spawn(health::serve(run.listen, health, stop_health.clone()));
     let candidate = Candidate::new(client, &run.namespace, run.identity.clone(), clock, lease);
     let result = tokio::select! {
         result = lead(&context, candidate, &stop) => result,
         served = serving => served.context("the health server broke")?.with_context(|| format!("can't listen on {}", run.listen)),
     };
+    stop_health.cancel();
     tracing::info!("stopped");
     result
 }

@@ -1,5 +1,7 @@
 //! The stories that need a whole control plane: what the operator promises, and what it does when things break.
 
 mod admission;
+mod leader;
 mod lifecycle;
+mod policies;
 mod world;

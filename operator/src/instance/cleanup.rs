@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     instance::execute,
     kinds::Kind,
-    observed::{Child, Key, Owner, State},
+    observed::{Child, Key, State},
 };
 use crds::{ServiceInstance, labels, names, span};
 use jiff::{SignedDuration, Timestamp};
@@ -57,7 +57,7 @@ pub async fn cleanup(
     now: Timestamp,
 ) -> Result<Left, CallError> {
     let uid = instance.uid().unwrap_or_default();
-    let steps = steps(&context.children.of(&Owner::Instance(uid.clone())));
+    let steps = steps(&context.children_of(instance));
     for (key, uid) in &steps.delete {
         context.cluster.delete(key, uid).await?;
         context.children.deleted(key, uid);
@@ -66,9 +66,24 @@ pub async fn cleanup(
         if runs_after_all(context, instance, &uid).await? {
             return Ok(Left::Pods);
         }
-        release(context, instance, &uid, now).await?;
+        match release(context, instance, &uid, now).await {
+            Err(error) if error.code() == Some(403) && namespace_is_ending(context, instance).await? => {
+                tracing::warn!(
+                    instance.name = instance.name_any(),
+                    "its namespace is being deleted, and its data with it"
+                );
+            }
+            other => other?,
+        }
     }
     Ok(steps.left)
+}
+
+/// Whether somebody deletes the whole namespace: our rights in it go first then, and no data in it can be kept.
+async fn namespace_is_ending(context: &Context, instance: &ServiceInstance) -> Result<bool, CallError> {
+    let key = apply::key(Kind::Namespace, "", &instance.namespace().unwrap_or_default());
+    let live = context.cluster.get(&key).await?;
+    Ok(live.is_none_or(|live| live.pointer("/metadata/deletionTimestamp").is_some()))
 }
 
 /// Asks the API server itself: a pod that the caches don't know of yet would write to data that another instance may

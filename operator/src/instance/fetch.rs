@@ -128,7 +128,7 @@ pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<
         }
         _ => InTheWay::Nothing,
     };
-    let children = context.children.of(&Owner::Instance(uid));
+    let children = context.children_of(&instance);
     Ok(Fetched {
         in_the_way,
         instance,

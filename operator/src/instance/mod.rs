@@ -16,7 +16,6 @@ pub mod validate;
 use crate::{
     apply::CallError,
     context::Context,
-    observed::Owner,
     own::{self, Own},
 };
 use crds::{ServiceInstance, ServiceInstanceStatus, labels};
@@ -55,7 +54,7 @@ pub async fn reconcile(instance: Arc<ServiceInstance>, context: Arc<Context>) ->
     if is_too_early(&fetched, now) {
         return Ok(Action::requeue(Duration::from_secs(QUIET_SECONDS.unsigned_abs())));
     }
-    let children = context.children.of(&Owner::Instance(fetched.instance.uid().unwrap_or_default()));
+    let children = context.children_of(&fetched.instance);
     let status = status::status(&fetched, &children, &outcome, &context.settings, now);
     write_status(&context, &fetched.instance, &status).await?;
     Ok(next(&outcome, &status, &context, now))
@@ -152,7 +151,7 @@ async fn delete(
         }
         cleanup::Left::Pods => {
             let fetched = fetch::fetch(context, instance).await?;
-            let children = context.children.of(&Owner::Instance(fetched.instance.uid().unwrap_or_default()));
+            let children = context.children_of(&fetched.instance);
             let status = status::status(&fetched, &children, &Outcome::Deleting, &context.settings, now);
             write_status(context, &fetched.instance, &status).await?;
             Ok(next(&Outcome::Deleting, &status, context, now))

@@ -41,7 +41,7 @@ fn killed_before_or_after_any_write_it_ends_in_the_same_state() -> Result<()> {
         let reference = reference(&world, &operator).await?;
         let begun = Instant::now();
         let lives = Step::ALL.iter().map(|step| cases(reference, *step).len()).max().unwrap_or_default();
-        let names: Vec<String> = (1..=lives).map(|number| format!("killed-{number}")).collect();
+        let names: Vec<String> = (1..=lives).map(|number| format!("kill-{number:03}")).collect();
         let lives: Vec<Life> = try_join_all(names.iter().map(|name| Life::begin(&world, name))).await?;
         prints("killed before and after a write:");
         let mut all = Count::default();
@@ -51,6 +51,7 @@ fn killed_before_or_after_any_write_it_ends_in_the_same_state() -> Result<()> {
             all.killed += count.killed;
             all.missed.extend(count.missed);
         }
+        try_join_all(lives.iter().map(|life| life.is_counted(Step::Restore))).await?;
         let mark = world.proxy().log().mark();
         world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, QUIET * 2).await?;
         prints(&format!(

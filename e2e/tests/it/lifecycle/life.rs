@@ -58,25 +58,14 @@ pub(super) struct Life {
 pub(super) type Data = BTreeMap<String, (String, String)>;
 
 impl Life {
-    /// Everything but the instance. Takes a running operator.
+    /// Everything but the instance. Takes a running operator. Names of one length make states comparable to the letter.
     pub(super) async fn begin(world: &World, name: &str) -> Result<Self> {
         let admin = world.admin();
         let tenant = world.tenant(name, roomy()).await?;
-        let catalogue = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?;
-        let mut objects = catalogue.into_iter();
-        let mut template = objects.next().context("the catalogue begins with the template")?;
-        template.metadata.name = Some(name.to_owned());
-        let mut plan = objects.next().context("a plan follows it")?;
-        plan.metadata.name = Some(name.to_owned());
-        plan.data["spec"]["templateRef"] = json!(name);
-        // Small, so that many fit on the simulated nodes.
-        plan.data["spec"]["resources"] = json!({"cpu": "20m", "memory": "64Mi", "storage": "1Gi"});
-        for object in [template, plan] {
-            apply::object(&admin, &object, managers::CATALOGUE).await?;
-        }
+        sell(&admin, name).await?;
         let (db, again) = (tenant.named("db"), tenant.named("again"));
         let life = Self { name: name.to_owned(), admin, tenant, db, again };
-        life.is_counted(0).await?;
+        life.counts(0).await?;
         Ok(life)
     }
 
@@ -123,11 +112,15 @@ impl Life {
             Step::Delete => self.db.gone(bound).await?,
             Step::Restore => drop(self.again.settled_in(Phase::Running, bound).await?),
         }
-        self.is_counted(i32::from(step != Step::Delete)).await
+        Ok(())
     }
 
-    /// Waits until plan and template say that they have so many instances.
-    async fn is_counted(&self, instances: i32) -> Result<()> {
+    /// Waits until plan and template have counted what is there after this step.
+    pub(super) async fn is_counted(&self, step: Step) -> Result<()> {
+        self.counts(i32::from(step != Step::Delete)).await
+    }
+
+    async fn counts(&self, instances: i32) -> Result<()> {
         let plans: Api<ServicePlan> = Api::all(self.admin.clone());
         let templates: Api<ServiceTemplate> = Api::all(self.admin.clone());
         wait::until(&format!("the instances of {} to be counted", self.name), BOUND, async || {
@@ -150,6 +143,12 @@ impl Life {
             Ok(()) => Ok(()),
             Err(error) => bail!("{}: {error:#}:\n{}", self.name, difference(expected, &last)),
         }
+    }
+
+    /// Lets its pod go, so that there is room for others.
+    pub(super) async fn end(&self) -> Result<()> {
+        self.again.delete().await?;
+        self.again.gone(BOUND).await
     }
 
     /// The masked state of its namespace and tenant.
@@ -192,6 +191,22 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// Applies the PostgreSQL template and a plan, both under another name. The plan is small, so that many fit on the
+/// simulated nodes.
+pub(super) async fn sell(admin: &Client, name: &str) -> Result<()> {
+    let mut objects = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?.into_iter();
+    let mut template = objects.next().context("the catalogue begins with the template")?;
+    template.metadata.name = Some(name.to_owned());
+    let mut plan = objects.next().context("a plan follows it")?;
+    plan.metadata.name = Some(name.to_owned());
+    plan.data["spec"]["templateRef"] = json!(name);
+    plan.data["spec"]["resources"] = json!({"cpu": "20m", "memory": "64Mi", "storage": "1Gi"});
+    for object in [template, plan] {
+        apply::object(admin, &object, managers::CATALOGUE).await?;
+    }
+    Ok(())
 }
 
 /// The lines that only one of two texts has.

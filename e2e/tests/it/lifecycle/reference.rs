@@ -37,7 +37,7 @@ pub(super) async fn reference(world: &World, operator: &RunningOperator) -> Resu
 }
 
 async fn run(world: &World, operator: &RunningOperator) -> Result<Reference> {
-    let names: Vec<String> = (1..=LIVES).map(|number| format!("undisturbed-{number}")).collect();
+    let names: Vec<String> = (1..=LIVES).map(|number| format!("calm-{number:03}")).collect();
     let lives: Vec<Life> = try_join_all(names.iter().map(|name| Life::begin(world, name))).await?;
     let mut reference = Reference::new();
     world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
@@ -45,6 +45,7 @@ async fn run(world: &World, operator: &RunningOperator) -> Result<Reference> {
         let before = world.proxy().log().mark();
         try_join_all(lives.iter().map(|life| life.perform(step))).await?;
         try_join_all(lives.iter().map(|life| life.settled(step, BOUND))).await?;
+        try_join_all(lives.iter().map(|life| life.is_counted(step))).await?;
         world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
         let state = common_state(&lives, step).await?;
         let traces = lives.iter().map(|life| Write::all(&life.writes(world, operator, before)));

@@ -84,8 +84,7 @@ impl World {
         let cluster = control_plane.cluster();
         charts::install(&tools.helm, cluster).await?;
         let admin = cluster.admin().await?;
-        apply::file(&admin, &repository::root().join("config/catalog/postgresql.yaml"), CATALOGUE).await?;
-        crutch(&admin).await?;
+        apply::folder(&admin, &repository::root().join("config/catalog"), CATALOGUE).await?;
         let operator = Actor::service_account(cluster, NAMESPACE, SERVICE_ACCOUNT).await?;
         let entitler = Actor::create(cluster, NAMESPACE, "e2e-entitler").await?;
         entitler.bind_everywhere(cluster, "nakhoda-entitler").await?;
@@ -173,12 +172,4 @@ fn fresh_dir(name: &str) -> Result<PathBuf> {
     let dir = all.join(std::process::id().to_string()).join(name);
     create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     Ok(dir)
-}
-
-async fn crutch(admin: &Client) -> Result<()> {
-    let roles: kube::Api<k8s_openapi::api::rbac::v1::ClusterRole> = kube::Api::all(admin.clone());
-    let rule = serde_json::json!([{"op": "add", "path": "/rules/-", "value": {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}}]);
-    let patch: kube::api::Patch<Value> = kube::api::Patch::Json(serde_json::from_value(rule)?);
-    roles.patch("nakhoda-operator", &kube::api::PatchParams::default(), &patch).await?;
-    Ok(())
 }

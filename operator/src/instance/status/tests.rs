@@ -59,7 +59,8 @@ fn say(
 ) -> ServiceInstanceStatus {
     let fetched = with(wanted, before);
     let order = fixtures::order(&fetched).unwrap();
-    let outcome = Outcome::Built { order: Box::new(order), credentials: None, blocked: false, refused: None };
+    let credentials = Some("credentials".to_owned());
+    let outcome = Outcome::Built { order: Box::new(order), credentials, blocked: false, refused: None };
     status(&fetched, children, &outcome, fixtures::settings(), at)
 }
 

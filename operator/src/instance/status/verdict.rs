@@ -22,6 +22,11 @@ pub(super) struct Verdict {
     suspended: Option<(bool, &'static str, String)>,
 }
 
+/// Whether nothing was made of it before.
+fn never_made(before: &ServiceInstanceStatus) -> bool {
+    before.phase.is_none() || before.credentials_secret_ref.is_none()
+}
+
 impl Verdict {
     fn of(phase: Phase, ready: bool, reason: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
@@ -118,7 +123,10 @@ impl Verdict {
         }
         let same_spec = before.observed_generation == instance.metadata.generation;
         match before.phase {
-            None | Some(Phase::Pending | Phase::Provisioning | Phase::Failed) => {
+            phase
+                if never_made(before)
+                    || matches!(phase, Some(Phase::Pending | Phase::Provisioning | Phase::Failed)) =>
+            {
                 let message = "Its parts are being made; this takes some minutes at the most.";
                 Self::of(Phase::Provisioning, false, "Provisioning", message).going_on()
             }
