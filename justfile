@@ -33,6 +33,6 @@ lint:
     cargo fmt --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# The proofs: the end-to-end tests, with what they count
+# The proofs in full: every crash and error case of the end-to-end tests, with what they count
 prove *arguments:
-    cargo dev test --test '*' {{ arguments }} -- --nocapture
+    NAKHODA_PROVE=1 cargo dev test --test '*' {{ arguments }} -- --nocapture

@@ -46,6 +46,10 @@ fn tidy(value: &mut Value) {
             if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
                 map.remove("format");
             }
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                // kubectl breaks lines by itself; only paragraphs are ours.
+                *text = text.split("\n\n").map(|one| one.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
+            }
             map.values_mut().for_each(tidy);
         }
         Value::Array(values) => values.iter_mut().for_each(tidy),
