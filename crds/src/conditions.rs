@@ -19,6 +19,8 @@ pub const ADMITTED: &str = "Admitted";
 pub const STORAGE_READY: &str = "StorageReady";
 /// Every custom host is verified and routed.
 pub const DOMAINS_READY: &str = "DomainsReady";
+/// The port to the outside is open, where one was asked for.
+pub const ACCESS_READY: &str = "AccessReady";
 /// A change that is not the owner's own waits for its window.
 pub const UPDATE_PENDING: &str = "UpdatePending";
 

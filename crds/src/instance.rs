@@ -55,6 +55,7 @@ pub struct ServiceInstanceSpec {
     pub power_state: PowerState,
     /// Set to the present time to restart the app once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = crate::schema::time())]
     pub restarted_at: Option<Time>,
     /// Custom host names beside the platform's. Each is routed once its DNS record (see status.domains) was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -73,6 +74,7 @@ pub struct ServiceInstanceSpec {
     pub maintenance_window: Option<MaintenanceWindow>,
     /// When to apply a pending update at the latest asked for by its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = crate::schema::time())]
     pub rollout_at: Option<Time>,
     /// What happens to the data when the instance is deleted.
     #[serde(default)]
@@ -199,9 +201,11 @@ fn default_keep_for() -> String {
 pub struct Entitlement {
     /// The end of the paid period; absent until the app was available for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = crate::schema::time())]
     pub paid_until: Option<Time>,
     /// When the operator suspends it unless this is moved on before. Needed: every entitlement ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = crate::schema::time())]
     pub suspend_at: Option<Time>,
 }
 
@@ -221,13 +225,14 @@ pub struct Holds {
 }
 
 /// A hold: why, and since when.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// A sentence for the customer and the next administrator.
     #[schemars(length(min = 1, max = 500))]
     pub reason: String,
     /// Since when.
+    #[x_kube(validation = crate::schema::time())]
     pub since: Time,
 }
 

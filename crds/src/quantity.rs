@@ -148,10 +148,9 @@ fn multiplier(suffix: &str) -> Option<(i128, i128)> {
 fn exponent(suffix: &str) -> Option<(i128, i128)> {
     let digits = suffix.strip_prefix(['e', 'E'])?;
     let power: i32 = digits.parse().ok()?;
-    match power.unsigned_abs() {
-        size if size <= 18 && power >= 0 => Some((10_i128.pow(size), 1)),
-        size if size <= 18 => Some((1, 10_i128.pow(size))),
-        _ => None,
+    match power.unsigned_abs().min(28) {
+        size if power >= 0 => Some((10_i128.pow(size), 1)),
+        size => Some((1, 10_i128.pow(size))),
     }
 }
 
@@ -168,24 +167,28 @@ fn parse(text: &str) -> Option<Quantity> {
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = format!("{whole}{fraction}");
-    // 2^63 has 19 digits; 28 with a fraction of nano is all that can matter.
-    if digits.is_empty()
-        || fraction.contains('.')
-        || digits.trim_start_matches('0').len() > 28
-        || fraction.len() > 18
-    {
+    // What the schema accepts is read: as the API server does, too much counts as the largest amount, too little as a nano.
+    if digits.is_empty() || fraction.contains('.') {
         return None;
     }
-    let mantissa: i128 = digits.parse().ok()?;
+    let significant = digits.trim_start_matches('0');
     let (numerator, denominator) = multiplier(suffix)?;
-    let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?).checked_mul(denominator)?;
-    // value = mantissa * numerator * NANO / scale, rounded up to a nano; ordered so as not to overflow.
-    let scaled_units = mantissa.checked_mul(numerator)?;
-    let nanos = match scaled_units.checked_mul(NANO) {
-        Some(product) => product.checked_add(scale - 1)? / scale,
-        None => return None,
+    let fraction = u32::try_from(fraction.len()).ok()?;
+    if significant.is_empty() {
+        return Some(Quantity::ZERO);
+    }
+    // A fraction beyond a nano of a nano can't matter; more than 2^63 is the largest anyway.
+    let (mantissa, scale) = match (significant.parse::<i128>(), 10_i128.checked_pow(fraction)) {
+        (Ok(mantissa), Some(scale)) if significant.len() <= 28 => (mantissa, scale),
+        (_, Some(_)) if fraction < 19 => return Some(Quantity { nanos: MAX }),
+        _ => return None,
     };
-    (nanos <= MAX).then_some(Quantity { nanos })
+    let nanos = mantissa
+        .checked_mul(numerator)
+        .and_then(|units| units.checked_mul(NANO))
+        .zip(scale.checked_mul(denominator))
+        .and_then(|(product, scale)| Some(product.checked_add(scale - 1)? / scale));
+    Some(Quantity { nanos: nanos.map_or(MAX, |nanos| nanos.min(MAX)) })
 }
 
 impl fmt::Display for Quantity {
@@ -233,7 +236,7 @@ impl JsonSchema for Quantity {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 32,
             "x-kubernetes-validations": [{
-                "rule": "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('-1n'))",
+                "rule": "string(self).matches('^[0-9.]') && isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('-1n'))",
                 "message": "must be an amount that is not negative, such as 500m, 2, 512Mi or 1.5Gi",
             }],
         })
@@ -283,25 +286,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in [
-            "",
-            ".",
-            "m",
-            "1.2.3",
-            "-1",
-            "+1",
-            "1 Gi",
-            "1gi",
-            "1KB",
-            "0x10",
-            "1e99",
-            "9Ei",
-            "99999999999999999999",
-            "١",
-            "1e",
-        ] {
+        for text in ["", ".", "m", "1.2.3", "-1", "+1", "1 Gi", "1gi", "1KB", "0x10", "+1", "١", "1e"] {
             assert!(text.parse::<Quantity>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn too_much_is_the_largest_and_too_little_a_nano() {
+        for text in ["1e99", "9Ei", "99999999999999999999", "99999999999999999999999999999999"] {
+            assert_eq!(quantity(text).units(), i64::MAX, "{text}");
+        }
+        assert_eq!(quantity("1e-99").to_string(), "1n");
     }
 
     #[test]

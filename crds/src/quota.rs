@@ -134,11 +134,12 @@ fn yes() -> bool {
 }
 
 /// An order about data whose instance is gone.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionOrder {
     /// Keep it at least until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = crate::schema::time())]
     pub keep_until: Option<Time>,
     /// Destroy it, once its waiting time is over.
     #[serde(default)]
@@ -167,7 +168,7 @@ pub struct TenantQuotaStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub admitted: Vec<Admitted>,
-    /// The instances that wait for a place, and what is missing.
+    /// The instances that wait for a place, and what is missing; the first 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub waiting: Vec<Waiting>,

@@ -22,6 +22,12 @@ pub fn name(kind: &str) -> Rule {
     )
 }
 
+/// The rule that a time is one that every program can count with.
+pub fn time() -> Rule {
+    Rule::new("self >= timestamp('2000-01-01T00:00:00Z') && self < timestamp('9000-01-01T00:00:00Z')")
+        .message("must be a time from the year 2000 to the year 8999, such as 2030-01-31T17:00:00Z")
+}
+
 /// Text by name: an instance's parameters.
 pub fn parameters(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

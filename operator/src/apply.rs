@@ -3,6 +3,7 @@
 
 use crate::{kinds::Kind, leader::Lease, observed::Key};
 use crds::managers;
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     api::{
@@ -77,6 +78,15 @@ impl From<kube::Error> for CallError {
     }
 }
 
+/// The version of an object that a write is meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub version: u64,
+}
+
 /// The API server, for child objects and for status.
 #[derive(Clone)]
 pub struct Cluster {
@@ -124,15 +134,16 @@ impl Cluster {
         }
     }
 
-    /// The one server-side apply of child objects. With a uid it changes that very object or fails; without one it
-    /// creates what is not there.
+    /// The one server-side apply of child objects. With what was seen it changes that very version of that very object or
+    /// fails; without, it creates what is not there.
     ///
     /// # Errors
-    /// As [`CallError`]; 409 when the object of that uid is gone.
-    pub async fn apply(&self, key: &Key, object: &Value, uid: Option<&str>) -> Result<Value, CallError> {
+    /// As [`CallError`]; 409 when the object of that uid, or that version of it, is gone.
+    pub async fn apply(&self, key: &Key, object: &Value, seen: Option<&Seen>) -> Result<Value, CallError> {
         let mut object = object.clone();
-        if let (Some(uid), Some(metadata)) = (uid, object["metadata"].as_object_mut()) {
-            metadata.insert("uid".into(), json!(uid));
+        if let (Some(seen), Some(metadata)) = (seen, object["metadata"].as_object_mut()) {
+            metadata.insert("uid".into(), json!(seen.uid));
+            metadata.insert("resourceVersion".into(), json!(seen.version.to_string()));
         }
         let params = PatchParams::apply(managers::OPERATOR).force();
         let api = self.api(&key.kind.resource(), &key.namespace);
@@ -162,6 +173,36 @@ impl Cluster {
             Some(object) => Ok(Some(to_json(object)?)),
             None => Ok(None),
         }
+    }
+
+    /// Reads an object live by listing its name, where we may list a kind but need no right to get it.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn look(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>, CallError> {
+        let params = ListParams::default().fields(&format!("metadata.name={name}"));
+        let list = bounded(self.api(resource, namespace).list(&params)).await?;
+        list.items.into_iter().next().map(to_json).transpose()
+    }
+
+    /// The time by the API server's own clock: the creation time of an object that is only tried.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn server_time(&self, namespace: &str) -> Result<Timestamp, CallError> {
+        let key = key(Kind::ConfigMap, namespace, "nakhoda-clock");
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": key.name, "namespace": namespace},
+        }))
+        .map_err(|_| CallError::Answer("the object to try is none"))?;
+        let params = PostParams { dry_run: true, field_manager: Some(managers::OPERATOR.to_owned()) };
+        let answer = bounded(self.api(&key.kind.resource(), namespace).create(&params, &object)).await?;
+        answer.metadata.creation_timestamp.map(|time| time.0).ok_or(CallError::Answer("no creation time"))
     }
 
     /// Reads a list live, past every cache.
@@ -195,15 +236,34 @@ impl Cluster {
     /// # Errors
     /// As [`CallError`], but for 404 and a conflict about the uid.
     pub async fn delete(&self, key: &Key, uid: &str) -> Result<(), CallError> {
+        self.delete_in(&key.kind.resource(), &key.namespace, &key.name, uid).await
+    }
+
+    async fn delete_in(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), CallError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()
         };
-        let api = self.api(&key.kind.resource(), &key.namespace);
-        match self.write(api.delete(&key.name, &params)).await {
+        match self.write(self.api(resource, namespace).delete(name, &params)).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            // A conflict about the uid is fine, any other is not; only a look tells them apart. Secrets can't be listed.
+            Err(error) if error.code() == Some(409) => {
+                let live = if resource.kind == Kind::Secret.name() {
+                    self.get(&key(Kind::Secret, namespace, name)).await?
+                } else {
+                    self.look(resource, namespace, name).await?
+                };
+                let same = live.is_some_and(|live| live.pointer("/metadata/uid") == Some(&json!(uid)));
+                if same { Err(error) } else { Ok(()) }
+            }
             Err(error) => Err(error),
         }
     }
@@ -254,15 +314,7 @@ impl Cluster {
         name: &str,
         uid: &str,
     ) -> Result<(), CallError> {
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        match self.write(self.api(resource, namespace).delete(name, &params)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.delete_in(resource, namespace, name, uid).await
     }
 }
 

@@ -9,6 +9,8 @@ use std::{
 
 const FIRST: Duration = Duration::from_millis(400);
 const LONGEST: Duration = Duration::from_secs(20);
+/// At the how manieth failure in a row people are told: most pass within seconds.
+pub const QUIET_FAILURES: u32 = 4;
 
 /// Failures in a row, by uid.
 #[derive(Debug, Default)]
@@ -24,6 +26,12 @@ impl Backoff {
         let delay = delay(*count);
         *count = count.saturating_add(1);
         (clock::jittered(delay), *count)
+    }
+
+    /// Whether it has failed often enough in a row that people should be told.
+    pub fn has_lasted(&self, uid: &str) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(uid).is_some_and(|count| *count + 1 >= QUIET_FAILURES)
     }
 
     /// Notes a success.

@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a write of ours that no watch has confirmed outlives a relist that doesn't know it.
+/// How long a write of ours that no watch has confirmed outlives a relist that doesn't know it, and how long it is
+/// remembered that an object is gone.
 const UNCONFIRMED: Duration = Duration::from_secs(30);
 
 /// Child objects by key and by owner.
@@ -25,6 +26,8 @@ struct Inner {
     objects: HashMap<Key, Entry>,
     by_owner: HashMap<Owner, BTreeSet<Key>>,
     synced: HashSet<Kind>,
+    /// The uids of which a watch has said that they are gone: an answer that comes late does not bring them back.
+    gone: HashMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,8 @@ struct Entry {
     written: Option<Instant>,
     /// Whether we asked for its deletion: it counts as terminating even before the watch says so.
     deleted: bool,
+    /// Whether a relist did not know it though we had just written it.
+    unlisted: bool,
 }
 
 impl ChildCache {
@@ -79,8 +84,9 @@ impl ChildCache {
         Kind::WATCHED.into_iter().filter(|kind| !inner.synced.contains(kind)).collect()
     }
 
-    /// Takes what a watch told; the owner whose reconcile this concerns, where anything of interest changed.
-    pub fn seen(&self, child: Child) -> Option<Owner> {
+    /// Takes what a watch told; the owners whose reconcile this concerns, where anything of interest changed: the old one,
+    /// too, where the owner did.
+    pub fn seen(&self, child: Child) -> Vec<Owner> {
         self.put(child, None)
     }
 
@@ -89,13 +95,17 @@ impl ChildCache {
         self.put(child, Some(at));
     }
 
-    fn put(&self, mut child: Child, written: Option<Instant>) -> Option<Owner> {
+    fn put(&self, mut child: Child, written: Option<Instant>) -> Vec<Owner> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if written.is_some() && inner.gone.contains_key(&child.uid) {
+            return Vec::new();
+        }
+        let mut before = None;
         let mut changed = true;
         let mut deleted = false;
         if let Some(old) = inner.objects.get(&child.key) {
             if old.child.version > child.version {
-                return None;
+                return Vec::new();
             }
             deleted = old.deleted && old.child.uid == child.uid;
             child.terminating |= deleted;
@@ -103,14 +113,17 @@ impl ChildCache {
             let (key, owner) = (old.child.key.clone(), old.child.owner.clone());
             if owner != child.owner {
                 inner.unlink(&key, owner.as_ref());
+                before = owner;
             }
         }
         let owner = child.owner.clone();
         if let Some(owner) = &owner {
             inner.by_owner.entry(owner.clone()).or_default().insert(child.key.clone());
         }
-        inner.objects.insert(child.key.clone(), Entry { child: Arc::new(child), written, deleted });
-        owner.filter(|_| changed)
+        inner
+            .objects
+            .insert(child.key.clone(), Entry { child: Arc::new(child), written, deleted, unlisted: false });
+        if changed { owner.into_iter().chain(before).collect() } else { Vec::new() }
     }
 
     /// Notes that we asked for an object's deletion, and that its uid is gone where the answer says so.
@@ -125,6 +138,7 @@ impl ChildCache {
     /// Takes a watch's word that an object is gone; the owner whose reconcile this concerns.
     pub fn gone(&self, child: &Child) -> Option<Owner> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.gone.insert(child.uid.clone(), Instant::now());
         let entry = inner.objects.get(&child.key)?;
         if entry.child.uid != child.uid {
             return None;
@@ -135,20 +149,39 @@ impl ChildCache {
     /// Takes a whole list of a kind; the owners of what changed or vanished.
     pub fn listed(&self, kind: Kind, children: Vec<Child>, now: Instant) -> Vec<Owner> {
         let present: HashSet<Key> = children.iter().map(|child| child.key.clone()).collect();
-        let mut owners: Vec<Owner> = children.into_iter().filter_map(|child| self.seen(child)).collect();
+        let mut owners: Vec<Owner> = children.into_iter().flat_map(|child| self.seen(child)).collect();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let vanished: Vec<Key> = inner
-            .objects
-            .iter()
-            .filter(|(key, entry)| {
-                let fresh = entry.written.is_some_and(|at| now.duration_since(at) < UNCONFIRMED);
-                key.kind == kind && !present.contains(*key) && !fresh
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        let mut vanished = Vec::new();
+        for (key, entry) in
+            inner.objects.iter_mut().filter(|(key, _)| key.kind == kind && !present.contains(*key))
+        {
+            let fresh =
+                !entry.deleted && entry.written.is_some_and(|at| now.duration_since(at) < UNCONFIRMED);
+            if fresh {
+                entry.unlisted = true;
+            } else {
+                vanished.push(key.clone());
+            }
+        }
         owners.extend(vanished.iter().filter_map(|key| inner.remove(key)));
         inner.synced.insert(kind);
         owners
+    }
+}
+
+impl ChildCache {
+    /// Drops what a relist did not know and no watch has told of since; the owners of it.
+    pub fn drop_phantoms(&self, now: Instant) -> Vec<Owner> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.gone.retain(|_, at| now.duration_since(*at) < UNCONFIRMED * 4);
+        let is_old = |entry: &Entry| entry.written.is_none_or(|at| now.duration_since(at) >= UNCONFIRMED);
+        let phantoms: Vec<Key> = inner
+            .objects
+            .iter()
+            .filter(|(_, entry)| entry.unlisted && is_old(entry))
+            .map(|(key, _)| key.clone())
+            .collect();
+        phantoms.iter().filter_map(|key| inner.remove(key)).collect()
     }
 }
 
@@ -200,7 +233,7 @@ mod tests {
     fn an_older_event_does_not_undo_our_own_write() {
         let cache = ChildCache::default();
         cache.wrote(Child { hash: Some("new".into()), ..child("a", 9) }, Instant::now());
-        assert_eq!(cache.seen(Child { hash: Some("old".into()), ..child("a", 8) }), None);
+        assert_eq!(cache.seen(Child { hash: Some("old".into()), ..child("a", 8) }), []);
         assert_eq!(cache.of(&Owner::Instance("i".into()))[0].hash.as_deref(), Some("new"));
     }
 
@@ -208,11 +241,19 @@ mod tests {
     fn the_echo_of_our_own_write_wakes_nobody() {
         let cache = ChildCache::default();
         cache.wrote(child("a", 9), Instant::now());
-        assert_eq!(cache.seen(child("a", 9)), None);
+        assert_eq!(cache.seen(child("a", 9)), []);
         assert_eq!(
             cache.seen(Child { hash: Some("drift".into()), ..child("a", 10) }),
-            Some(Owner::Instance("i".into()))
+            [Owner::Instance("i".into())]
         );
+    }
+
+    #[test]
+    fn who_lets_a_child_go_is_woken_as_well() {
+        let cache = ChildCache::default();
+        let tenant = Owner::Tenant("t".into());
+        cache.seen(Child { owner: Some(tenant.clone()), ..child("a", 1) });
+        assert_eq!(cache.seen(child("a", 2)), [Owner::Instance("i".into()), tenant]);
     }
 
     #[test]
@@ -225,6 +266,29 @@ mod tests {
         assert_eq!(names(&cache), ["fresh", "here"]);
         cache.listed(Kind::Service, vec![child("here", 3)], now + UNCONFIRMED * 2);
         assert_eq!(names(&cache), ["here"]);
+    }
+
+    #[test]
+    fn a_phantom_does_not_outlive_its_doubt() {
+        let cache = ChildCache::default();
+        let now = Instant::now();
+        cache.wrote(child("never-listed", 5), now);
+        cache.wrote(child("deleted", 5), now);
+        cache.deleted(&child("deleted", 5).key, "uid-deleted");
+        cache.listed(Kind::Service, vec![], now);
+        assert_eq!(names(&cache), ["never-listed"]);
+        assert!(cache.drop_phantoms(now).is_empty());
+        assert_eq!(cache.drop_phantoms(now + UNCONFIRMED).len(), 1);
+        assert!(names(&cache).is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_end_brings_nothing_back() {
+        let cache = ChildCache::default();
+        cache.seen(child("a", 1));
+        cache.gone(&child("a", 2));
+        cache.wrote(child("a", 2), Instant::now());
+        assert!(names(&cache).is_empty());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What every reconcile is given.
 
-use crate::observed::{Child, Owner};
 use crate::{
     apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, metrics::Metrics, own::Newest,
     reflect::Caches, report::Report, settings::Settings,
+};
+use crate::{
+    observed::{Child, Owner},
+    pace::Pace,
 };
 use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota};
 use kube::ResourceExt as _;
@@ -33,6 +36,8 @@ pub struct Context {
     pub own_plans: Newest<ServicePlan>,
     /// Failures in a row.
     pub backoff: Backoff,
+    /// How often one object is reconciled.
+    pub pace: Pace,
     /// Events.
     pub report: Report,
     /// Metrics.

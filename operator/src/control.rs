@@ -1,6 +1,8 @@
 //! The four controllers: from a stream of triggers to bounded, per-object ordered reconciles with back-off.
 
-use crate::{apply::CallError, context::Context, instance, own::Own, plan, template, tenant};
+use crate::{
+    apply::CallError, backoff, context::Context, instance, own::Own, pace::Limit, plan, template, tenant,
+};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use kube::{
     ResourceExt as _,
@@ -17,57 +19,27 @@ use tokio_util::sync::CancellationToken;
 
 /// How often everything is looked at whatever the watches say.
 const SWEEP: Duration = Duration::from_secs(45);
-/// At the how manieth failure in a row an event tells people: most pass within seconds.
-const QUIET_FAILURES: u32 = 4;
-/// How long use counts of plans and templates are gathered before they are written.
-const GATHER: Duration = Duration::from_millis(1500);
+/// How often one instance or tenant is reconciled at the most.
+const OFTEN: Limit = Limit { burst: 5, window: Duration::from_secs(1) };
+/// How often one plan or template is: their use counts are gathered meanwhile.
+const SELDOM: Limit = Limit { burst: 1, window: Duration::from_millis(1500) };
 
 /// Runs the controllers until `stop`, and ends once what was begun is done.
 pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     let caches = Arc::clone(&context.caches);
     let concurrency = context.settings.concurrency;
     let own = Config::default();
+    let (instances, tenants) =
+        (own.clone().concurrency(concurrency.instances), own.clone().concurrency(concurrency.tenants));
+    let (templates, plans) = (own.clone().concurrency(2), own.concurrency(2));
+    let (wake_instances, wake_tenants) = (caches.wake_instances.open(), caches.wake_tenants.open());
+    let (wake_templates, wake_plans) = (caches.wake_templates.open(), caches.wake_plans.open());
+    let (i, t, a, p) = ((instances, OFTEN), (tenants, OFTEN), (templates, SELDOM), (plans, SELDOM));
     let parts: Vec<BoxFuture<'static, ()>> = vec![
-        drive(
-            "instance",
-            &context,
-            &caches.instances,
-            caches.wake_instances.open(),
-            own.clone().concurrency(concurrency.instances),
-            &stop,
-            instance::reconcile,
-        )
-        .boxed(),
-        drive(
-            "tenant",
-            &context,
-            &caches.tenants,
-            caches.wake_tenants.open(),
-            own.clone().concurrency(concurrency.tenants),
-            &stop,
-            tenant::reconcile,
-        )
-        .boxed(),
-        drive(
-            "template",
-            &context,
-            &caches.templates,
-            caches.wake_templates.open(),
-            own.clone().concurrency(2).debounce(GATHER),
-            &stop,
-            template::reconcile,
-        )
-        .boxed(),
-        drive(
-            "plan",
-            &context,
-            &caches.plans,
-            caches.wake_plans.open(),
-            own.concurrency(2).debounce(GATHER),
-            &stop,
-            plan::reconcile,
-        )
-        .boxed(),
+        drive("instance", &context, &caches.instances, wake_instances, i, &stop, instance::reconcile).boxed(),
+        drive("tenant", &context, &caches.tenants, wake_tenants, t, &stop, tenant::reconcile).boxed(),
+        drive("template", &context, &caches.templates, wake_templates, a, &stop, template::reconcile).boxed(),
+        drive("plan", &context, &caches.plans, wake_plans, p, &stop, plan::reconcile).boxed(),
         sweep(Arc::clone(&context), stop.clone()).boxed(),
     ];
     futures::future::join_all(parts).await;
@@ -100,6 +72,11 @@ fn forget_what_is_gone(context: &Context) {
     context.own_plans.keep_only(|uid| plans.contains(uid));
     let all = [&instances, &tenants, &templates, &plans];
     context.backoff.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
+    context.pace.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
+    context.report.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
+    for owner in context.children.drop_phantoms(Instant::now()) {
+        context.caches.wake_owner(&owner);
+    }
 }
 
 fn drive<K, F>(
@@ -107,7 +84,7 @@ fn drive<K, F>(
     context: &Arc<Context>,
     store: &Store<K>,
     triggers: UnboundedReceiver<ObjectRef<K>>,
-    config: Config,
+    (config, limit): (Config, Limit),
     stop: &CancellationToken,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
 ) -> impl Future<Output = ()> + Send + 'static
@@ -116,8 +93,10 @@ where
     F: Future<Output = Result<Action, CallError>> + Send + 'static,
 {
     let on_error = move |object: Arc<K>, error: &CallError, context: Arc<Context>| {
-        let (pause, failures) = context.backoff.failed(&object.uid().unwrap_or_default());
-        if failures == QUIET_FAILURES {
+        let (uid, generation) = (object.uid().unwrap_or_default(), object.meta().generation);
+        let (pause, failures) = context.backoff.failed(&uid);
+        context.pace.pause(&uid, generation, Instant::now() + pause);
+        if failures == backoff::QUIET_FAILURES {
             let (object, note) = (Arc::clone(&object), error.to_string());
             tokio::spawn(async move { context.report.failed(&*object, &note).await });
         }
@@ -127,6 +106,9 @@ where
     };
     let once = move |object: Arc<K>, context: Arc<Context>| async move {
         let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+        if let Err(rest) = context.pace.begin(&uid, object.meta().generation, limit, begun) {
+            return Ok(Action::requeue(rest));
+        }
         let result = reconcile(object, Arc::clone(&context)).await;
         context.metrics.reconciled(name, result.is_ok(), begun.elapsed());
         if result.is_ok() {

@@ -15,14 +15,23 @@ pub fn desired_hash(object: &Value) -> String {
 
 /// The hash of those fields of a live object that we own by server-side apply; none where we own nothing.
 pub fn owned_digest(object: &Value) -> Option<String> {
+    let owned = project(object, owned_fields(object)?)?;
+    Some(hash(&stripped(owned)))
+}
+
+/// Whether we own the field at a path of `fieldsV1`, such as `/f:spec/f:replicas`.
+pub fn owns(object: &Value, path: &str) -> bool {
+    owned_fields(object).is_some_and(|fields| fields.pointer(path).is_some())
+}
+
+fn owned_fields(object: &Value) -> Option<&Value> {
     let entries = object.pointer("/metadata/managedFields")?.as_array()?;
     let ours = entries.iter().find(|entry| {
         entry["manager"] == managers::OPERATOR
             && entry["operation"] == "Apply"
             && entry.get("subresource").is_none()
     })?;
-    let owned = project(object, ours.get("fieldsV1")?)?;
-    Some(hash(&stripped(owned)))
+    ours.get("fieldsV1")
 }
 
 /// Takes out what names the object instead of describing it, and the hash annotation.

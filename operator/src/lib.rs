@@ -16,6 +16,7 @@ pub mod leader;
 pub mod metrics;
 pub mod observed;
 pub mod own;
+pub mod pace;
 pub mod plan;
 pub mod reflect;
 pub mod report;

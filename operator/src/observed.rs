@@ -102,6 +102,8 @@ pub struct Volume {
     pub bound: bool,
     /// Whether its volume was lost.
     pub lost: bool,
+    /// Its storage class, which never changes, where it was we who named it.
+    pub class: Option<String>,
     /// The size asked for.
     pub requested: Quantity,
     /// The size it has.
@@ -210,6 +212,11 @@ impl Volume {
         Self {
             bound: phase == Some("Bound"),
             lost: phase == Some("Lost"),
+            class: object
+                .pointer("/spec/storageClassName")
+                .filter(|_| digest::owns(object, "/f:spec/f:storageClassName"))
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             requested: quantity("/spec/resources/requests/storage"),
             capacity: quantity("/status/capacity/storage"),
             released_at: annotation(labels::RELEASED_AT).and_then(|text| text.parse().ok()),

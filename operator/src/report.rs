@@ -5,7 +5,11 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The longest that recording an event may take: an event is never worth waiting for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -13,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Records events.
 pub struct Report {
     recorder: Recorder,
+    /// What people were told of already, by uid and generation.
+    told: Mutex<HashMap<String, Option<i64>>>,
 }
 
 impl Report {
@@ -20,7 +26,12 @@ impl Report {
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter =
             Reporter { controller: managers::OPERATOR.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { recorder: Recorder::new(client, reporter), told: Mutex::default() }
+    }
+
+    /// Forgets everything that is gone.
+    pub fn keep_only(&self, alive: impl Fn(&str) -> bool) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| alive(uid));
     }
 
     /// The phase of an instance changed.
@@ -41,7 +52,14 @@ impl Report {
     }
 
     /// Somebody asked us to keep our hands off.
+    ///
+    /// Told once per generation.
     pub async fn hands_off<K: Resource<DynamicType = ()>>(&self, object: &K) {
+        let (uid, generation) = (object.meta().uid.clone().unwrap_or_default(), object.meta().generation);
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, generation);
+        if told == Some(generation) {
+            return;
+        }
         let note = "The annotation nakhoda.dev/reconcile is disabled: nothing is done until it is removed.";
         self.publish(object, EventType::Warning, "ReconcileDisabled", note).await;
     }

@@ -12,6 +12,7 @@ use crate::{
     leader::{Candidate, Lease},
     metrics::Metrics,
     own::Newest,
+    pace::Pace,
     reflect::{self, Caches},
     report::Report,
     settings::Settings,
@@ -51,6 +52,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
         own_templates: Newest::default(),
         own_plans: Newest::default(),
         backoff: Backoff::default(),
+        pace: Pace::default(),
         report: Report::new(client.clone(), &run.identity),
         metrics: Arc::clone(&metrics),
     });

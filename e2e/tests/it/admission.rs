@@ -1,6 +1,6 @@
 //! Who has a place in a tenant's quota, and what the operator does about things that are not its own.
 
-mod foreign;
+pub(crate) mod foreign;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -86,13 +86,14 @@ fn a_killed_leader_is_followed_within_ten_seconds_though_it_had_just_renewed() -
             leader.kill();
             let begun = log.now();
             world.proxy().clear_rules();
-            took.push(first(log, mark, &child_writes(next), begun).await?);
+            let lease = first(log, mark, &lease_renewals(next), begun).await?;
+            took.push((lease, first(log, mark, &child_writes(next), begun).await?));
             db.settled_in(phase, BOUND).await?;
             ensure!(holder(&world).await? == next.name(), "{} leads now", next.name());
             leader.restart().await?;
         }
-        println!("leader killed: the next one's first child write after {took:.1?}");
-        assert!(took.iter().all(|took| *took <= TAKES_OVER), "{took:?}");
+        println!("leader killed: the next one's lease and first child write after {took:.1?}");
+        assert!(took.iter().all(|(_, write)| *write <= TAKES_OVER), "{took:?}");
         Ok(())
     })
 }
@@ -139,7 +140,7 @@ fn a_leader_that_was_away_for_20_seconds_ends_what_was_in_flight_and_no_more() -
         // One call in flight: it stops the database, and arrives long after its owner has changed his mind.
         let late = Rule::new(child_writes(&a).resource("apps", "statefulsets"), Action::Hang);
         let late = world.proxy().add_rule(late);
-        let mark_of_change = log.mark();
+        let changed = log.mark();
         db.patch_spec(power("Stopped")).await?;
         late.wait_hits(1, BOUND).await?;
         let (mark, gone) = (log.mark(), log.now());
@@ -159,8 +160,9 @@ fn a_leader_that_was_away_for_20_seconds_ends_what_was_in_flight_and_no_more() -
         log.wait_quiet(&child_writes(&b), left, left + BOUND).await?;
 
         let back = log.mark();
-        a.signal(Signal::SIGCONT);
         world.proxy().clear_rules();
+        let landed = log.wait_for_call(changed, &child_writes(&a), BOUND).await?;
+        a.signal(Signal::SIGCONT);
         // It has seen that it leads no more once it asks for the lease again, or is gone.
         log.wait_quiet(&b.own_calls(), QUIET, BOUND).await?;
         log.wait_quiet(&a.own_calls(), QUIET, BOUND).await?;
@@ -170,8 +172,14 @@ fn a_leader_that_was_away_for_20_seconds_ends_what_was_in_flight_and_no_more() -
         assert_eq!(outcome(&db.get().await?), settled);
         assert_eq!(tenant.snapshot().await?, before);
         assert_eq!(holder(&world).await?, b.name());
+        assert_eq!(
+            landed.upstream_status,
+            Some(409),
+            "what was in flight is fenced off by the version it was meant for"
+        );
         println!(
-            "leader stopped for 20 s: the next one's first child write after {took:.1?}; none begun after its return"
+            "leader stopped for 20 s: the next one's first child write after {took:.1?}; back again, it began no write, and \
+             the one in flight was refused"
         );
         Ok(())
     })

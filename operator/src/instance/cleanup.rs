@@ -9,7 +9,7 @@ use crate::{
     kinds::Kind,
     observed::{Child, Key, State},
 };
-use crds::{ServiceInstance, labels, names, span};
+use crds::{ServiceInstance, labels, names};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 use serde_json::{Value, json};
@@ -110,8 +110,7 @@ async fn release(
     now: Timestamp,
 ) -> Result<(), CallError> {
     let namespace = instance.namespace().unwrap_or_default();
-    let keep_for =
-        span::parse_span(&instance.spec.retention.keep_for).unwrap_or(SignedDuration::from_hours(24 * 14));
+    let keep_for = context.settings.retention.keep_for(&instance.spec.retention.keep_for);
     let secret = apply::key(Kind::Secret, &namespace, &names::data_secret(&fetch::data_id(instance)));
     // Live, past the cache: nothing may be overlooked when the last one who knows of it goes.
     let selector = format!("{}={uid},{}", labels::INSTANCE, labels::DATA);

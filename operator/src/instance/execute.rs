@@ -1,9 +1,12 @@
 //! The thin executor: one operation, one call. What the API server answers goes into the cache, so that the next round
 //! sees it.
 
-use super::{build::Generated, plan::Operation};
+use super::{
+    build::{Generated, Object},
+    plan::Operation,
+};
 use crate::{
-    apply::{CallError, Cluster},
+    apply::{CallError, Cluster, Seen},
     cache::ChildCache,
     clock,
     observed::{Child, Key},
@@ -31,8 +34,8 @@ pub async fn execute(
             created(cluster.create(&secret.key, &object).await)
         }
         Operation::Create(object) => created(cluster.create(&object.key, &object.object).await),
-        Operation::Apply { object, uid } => {
-            let answer = cluster.apply(&object.key, &object.object, uid.as_deref()).await?;
+        Operation::Apply { object, seen } => {
+            let answer = apply(cluster, object, seen.as_deref()).await?;
             remember(children, &object.key, &answer);
             Ok(())
         }
@@ -46,6 +49,29 @@ pub async fn execute(
             children.deleted(key, uid);
             Ok(())
         }
+    }
+}
+
+/// Applies onto the version that was planned from. Where only others' fields (a controller's status, mostly) have changed
+/// since, it is tried once more onto the newest version; where ours have, the next reconcile must plan anew.
+async fn apply(cluster: &Cluster, object: &Object, seen: Option<&Child>) -> Result<Value, CallError> {
+    let version = seen.map(|child| Seen { uid: child.uid.clone(), version: child.version });
+    match (cluster.apply(&object.key, &object.object, version.as_ref()).await, seen) {
+        (Err(error), Some(seen)) if error.code() == Some(409) => {
+            let live =
+                cluster.look(&object.key.kind.resource(), &object.key.namespace, &object.key.name).await?;
+            let live = live.and_then(|live| Child::reduce(object.key.kind, &live));
+            match live
+                .filter(|live| live.uid == seen.uid && live.hash == seen.hash && live.digest == seen.digest)
+            {
+                Some(live) => {
+                    let version = Seen { uid: live.uid, version: live.version };
+                    cluster.apply(&object.key, &object.object, Some(&version)).await
+                }
+                None => Err(error),
+            }
+        }
+        (result, _) => result,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Fetched {
     pub secrets: Secrets,
     /// The uid of the Secret with them, where it is there.
     pub secret_uid: Option<String>,
+    /// Its resourceVersion.
+    pub secret_version: Option<String>,
     /// The annotations on it.
     pub secret_notes: BTreeMap<String, String>,
     /// The parameters that were fixed when the data was made.
@@ -144,6 +146,11 @@ pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<
         secret_uid: secret
             .as_ref()
             .and_then(|one| one.pointer("/metadata/uid"))
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        secret_version: secret
+            .as_ref()
+            .and_then(|one| one.pointer("/metadata/resourceVersion"))
             .and_then(Value::as_str)
             .map(str::to_owned),
         secret_notes: secret.as_ref().map(notes).unwrap_or_default(),

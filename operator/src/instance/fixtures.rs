@@ -104,6 +104,7 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
         volumes: BTreeMap::new(),
         secrets: Secrets::NotYet,
         secret_uid: None,
+        secret_version: None,
         secret_notes: BTreeMap::new(),
         fixed: BTreeMap::new(),
         in_the_way: InTheWay::Nothing,
@@ -142,7 +143,7 @@ pub fn all_up(template: &ServiceTemplate) -> Facts {
         ready: components.clone(),
         existing: components.clone(),
         started: components,
-        sizes: BTreeMap::new(),
+        volumes: BTreeMap::new(),
     }
 }
 

@@ -16,6 +16,8 @@ pub mod validate;
 use crate::{
     apply::CallError,
     context::Context,
+    kinds::Kind,
+    observed::State,
     own::{self, Own},
 };
 use crds::{ServiceInstance, ServiceInstanceStatus, labels};
@@ -23,8 +25,10 @@ use fetch::{Fetched, Place};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     ResourceExt as _,
+    core::ApiResource,
     runtime::{controller::Action, reflector::ObjectRef},
 };
+use serde_json::{Value, json};
 use status::{Outcome, Refused};
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +54,13 @@ pub async fn reconcile(instance: Arc<ServiceInstance>, context: Arc<Context>) ->
         return delete(&context, instance, now).await;
     }
     let instance = own::ensure_finalizer(&context.cluster, &context.own_instances, instance).await?;
-    let (fetched, outcome) = converge(&context, instance, now).await?;
+    let (fetched, outcome) = match converge(&context, Arc::clone(&instance), now).await {
+        Ok(done) => done,
+        Err(error) => {
+            say_that_it_fails(&context, &instance, now).await;
+            return Err(error);
+        }
+    };
     if is_too_early(&fetched, now) {
         return Ok(Action::requeue(Duration::from_secs(QUIET_SECONDS.unsigned_abs())));
     }
@@ -71,11 +81,66 @@ fn is_too_early(fetched: &Fetched, now: Timestamp) -> bool {
         && age > SignedDuration::from_secs(-QUIET_SECONDS)
 }
 
-/// What may not run and never did gets nothing at all: no volume for what nobody pays for.
+/// What may not run and never did gets nothing at all: no volume for what nobody pays for, and no retained data taken up,
+/// whose time of keeping would end.
 fn makes_nothing(fetched: &Fetched, order: &validate::Validated) -> bool {
+    let released = || {
+        fetched
+            .volumes
+            .values()
+            .any(|child| child.volume().is_some_and(|volume| volume.released_at.is_some()))
+    };
     matches!(order.power, power::Power::Suspended { .. })
-        && fetched.secrets == fetch::Secrets::NotYet
         && fetched.children.is_empty()
+        && (fetched.secrets == fetch::Secrets::NotYet || released())
+}
+
+/// On failure, too, the status says what is going on, once it has lasted.
+async fn say_that_it_fails(context: &Context, instance: &ServiceInstance, now: Timestamp) {
+    if !context.backoff.has_lasted(&instance.uid().unwrap_or_default()) {
+        return;
+    }
+    let status = status::failing(instance, &context.settings, now);
+    if let Err(error) = write_status(context, instance, &status).await {
+        tracing::debug!(%error, "the status of a failing instance can't be written either");
+    }
+}
+
+/// What can't be built must still stop when it may not run: its workloads are scaled to nothing where they stand.
+async fn switch_off(context: &Context, fetched: &Fetched) -> Result<(), CallError> {
+    for child in &fetched.children {
+        if child.hands_off || !matches!(child.state, State::Workload { replicas, .. } if replicas > 0) {
+            continue;
+        }
+        let patch = json!({"metadata": {"uid": child.uid}, "spec": {"replicas": 0}});
+        let answer = context.cluster.merge(&child.key, &patch).await?;
+        execute::remember(&context.children, &child.key, &answer);
+    }
+    Ok(())
+}
+
+/// Whether the plan would begin something that outlives a mistake: data made or taken up. Before that, the API server itself
+/// is asked whether the instance still exists; a cache may be behind, and its data already let go.
+fn begins_data(plan: &plan::Plan) -> bool {
+    plan.operations.iter().any(|operation| match operation {
+        plan::Operation::Generate(_) | plan::Operation::Note { .. } => true,
+        plan::Operation::Apply { object, seen } => {
+            seen.is_none() && object.key.kind == Kind::PersistentVolumeClaim
+        }
+        _ => false,
+    })
+}
+
+async fn still_lives(context: &Context, instance: &ServiceInstance) -> Result<bool, CallError> {
+    let resource = ApiResource::erase::<ServiceInstance>(&());
+    let live = context
+        .cluster
+        .look(&resource, &instance.namespace().unwrap_or_default(), &instance.name_any())
+        .await?;
+    Ok(live.is_some_and(|live| {
+        live.pointer("/metadata/uid").and_then(Value::as_str) == instance.metadata.uid.as_deref()
+            && live.pointer("/metadata/deletionTimestamp").is_none()
+    }))
 }
 
 /// Goes round until there is nothing left to write now.
@@ -90,7 +155,14 @@ async fn converge(
         let fetched = fetch::fetch(context, Arc::clone(&instance)).await?;
         let order = match validate::validate(&fetched, &context.settings, now) {
             Ok(order) => order,
-            Err(invalid) => return Ok((fetched, Outcome::Invalid(invalid))),
+            Err(invalid) => {
+                let (power, look_again) =
+                    power::decide(&fetched.instance.spec, context.settings.unsubscribed, now);
+                if !power.is_on() {
+                    switch_off(context, &fetched).await?;
+                }
+                return Ok((fetched, Outcome::Invalid { invalid, power, look_again }));
+            }
         };
         if makes_nothing(&fetched, &order) {
             let outcome =
@@ -99,6 +171,11 @@ async fn converge(
         }
         let desired = build::build(&order, &plan::facts(&fetched), &context.settings);
         let plan = plan::plan(&desired, &fetched);
+        if begins_data(&plan) && !still_lives(context, &fetched.instance).await? {
+            return Err(CallError::Answer(
+                "the instance is gone or ending, and the cache does not know it yet",
+            ));
+        }
         let refused = execute_all(context, &plan).await?;
         if plan.operations.iter().any(|one| matches!(one, plan::Operation::Note { .. })) {
             context.caches.wake_tenants.send(ObjectRef::new(&order.tenant));
@@ -113,27 +190,39 @@ async fn converge(
     }
 }
 
-/// Does one operation after the other; what was refused for good ends the round and is said in the status.
+/// Does one operation after the other. What is refused for good is said in the status, and does not keep the rest from being
+/// done: a volume that can't grow must not keep its app from being stopped.
 async fn execute_all(context: &Context, plan: &plan::Plan) -> Result<Option<Refused>, CallError> {
+    let mut refused = None;
     for operation in &plan.operations {
         match execute::execute(&context.cluster, &context.children, operation).await {
             Ok(()) => {}
             Err(error) if error.is_quota_exceeded() => {
                 let message = "The namespace's ResourceQuota leaves no room for a part of it. Retained data and ending pods count, too: \
                                free some of it, or ask for a higher limit. It is tried again.";
-                return Ok(Some(Refused { reason: "ResourceQuotaExceeded", message: message.to_owned() }));
+                refused
+                    .get_or_insert(Refused { reason: "ResourceQuotaExceeded", message: message.to_owned() });
+            }
+            Err(error) if error.code() == Some(403) && is_about_a_volume(operation) => {
+                let message = "The cluster's storage refuses the change of a volume: its class can't grow. An administrator must allow \
+                               it, or move the data. It is tried again.";
+                refused.get_or_insert(Refused { reason: "VolumeNotExpandable", message: message.to_owned() });
             }
             Err(error) if error.is_invalid() => {
                 let detail: String = error.to_string().chars().take(400).collect();
                 let message = format!(
                     "The API server refuses a part of it: {detail}. An administrator must correct the template or plan."
                 );
-                return Ok(Some(Refused { reason: "Rejected", message }));
+                refused.get_or_insert(Refused { reason: "Rejected", message });
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    Ok(refused)
+}
+
+fn is_about_a_volume(operation: &plan::Operation) -> bool {
+    matches!(operation, plan::Operation::Apply { object, seen: Some(_) } if object.key.kind == Kind::PersistentVolumeClaim)
 }
 
 async fn delete(
@@ -174,14 +263,20 @@ async fn write_status(
 
 /// When the clock alone may change something: the entitlement's end, or a wait that lasts too long.
 fn next(outcome: &Outcome, status: &ServiceInstanceStatus, context: &Context, now: Timestamp) -> Action {
-    let by_entitlement = if let Outcome::Built { order, .. } = outcome { order.look_again } else { None };
+    let by_entitlement = match outcome {
+        Outcome::Built { order, .. } => order.look_again,
+        Outcome::Invalid { look_again, .. } => *look_again,
+        Outcome::Deleting => None,
+    };
     let soonest = [by_entitlement, status::next_look(status, &context.settings)].into_iter().flatten().min();
     let retry = match outcome {
         Outcome::Built { refused: Some(_), .. } => Some(Duration::from_secs(20)),
         Outcome::Built { blocked: true, .. } => Some(Duration::from_secs(2)),
-        Outcome::Invalid(invalid) if invalid.reason == "WaitingForDeletion" => Some(Duration::from_secs(2)),
+        Outcome::Invalid { invalid, .. } if invalid.reason == "WaitingForDeletion" => {
+            Some(Duration::from_secs(2))
+        }
         // What is in the way there is nothing that we watch.
-        Outcome::Invalid(invalid)
+        Outcome::Invalid { invalid, .. }
             if matches!(invalid.reason, "NameTaken" | "SecretNameTaken" | "SecretMissing") =>
         {
             Some(Duration::from_secs(30))

@@ -23,8 +23,8 @@ pub enum Operation {
     Apply {
         /// The object.
         object: Object,
-        /// The uid of the one that is there.
-        uid: Option<String>,
+        /// The one that is there, as it was seen.
+        seen: Option<Box<Child>>,
     },
     /// Note on data whose it is and how long it is kept: a merge patch on that very object.
     Note {
@@ -79,7 +79,7 @@ pub fn facts(fetched: &Fetched) -> Facts {
     }
     for (name, child) in &fetched.volumes {
         if let Some(volume) = child.volume() {
-            facts.sizes.insert(name.clone(), volume.requested);
+            facts.volumes.insert(name.clone(), volume.clone());
         }
     }
     facts
@@ -125,8 +125,8 @@ impl Plan {
             Some(child) if child.terminating => self.blocked = Some(child.key.clone()),
             Some(child) if child.is_as_desired(&object.hash) => {}
             there => {
-                let uid = there.map(|child| child.uid.clone());
-                self.operations.push(Operation::Apply { object: object.clone(), uid });
+                let seen = there.map(|child| Box::new((**child).clone()));
+                self.operations.push(Operation::Apply { object: object.clone(), seen });
             }
         }
     }
@@ -196,7 +196,10 @@ fn claims(fetched: &Fetched) -> Vec<Operation> {
         let namespace = fetched.instance.metadata.namespace.clone().unwrap_or_default();
         let key = Key { kind: Kind::Secret, namespace, name: crds::names::data_secret(&fetched.data_id) };
         // The Secret first: a claimed volume is the sign that its Secret is claimed as well.
-        let patch = json!({"metadata": {"uid": secret_uid, "labels": labels, "annotations": cleared}});
+        let version = &fetched.secret_version;
+        let patch = json!({"metadata": {
+            "uid": secret_uid, "resourceVersion": version, "labels": labels, "annotations": cleared,
+        }});
         claims.insert(0, Operation::Note { key, patch });
     }
     claims

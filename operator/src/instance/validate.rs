@@ -5,7 +5,7 @@ use super::{
     parameters,
     power::{self, Power},
 };
-use crate::{settings::Settings, template};
+use crate::{kinds::Kind, observed::Child, settings::Settings, template};
 use crds::{
     Quantity, ServiceTemplate,
     instance::ServiceInstanceSpec,
@@ -110,6 +110,8 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         Invalid::stalled("RetentionInvalid", format!("{problem}. Correct spec.retention.keepFor."))
     })?;
     check_data(fetched, &plan.spec, &template, spec)?;
+    check_template_change(fetched, &template)?;
+    check_volumes_there(fetched, &template)?;
     check_name(fetched)?;
     let (power, look_again) = power::decide(spec, settings.unsubscribed, now);
     let uid = instance.uid().unwrap_or_default();
@@ -249,6 +251,60 @@ fn check_name(fetched: &Fetched) -> Result<(), Invalid> {
             Err(Invalid::stalled("NameTaken", message))
         }
     }
+}
+
+/// What a template's edit may not do to data that is there: ask for secrets that were never made, forget volumes, or turn a
+/// component from one kind of workload into the other, which would mount its volume twice.
+fn check_template_change(fetched: &Fetched, template: &ServiceTemplate) -> Result<(), Invalid> {
+    if let Secrets::There(values) = &fetched.secrets
+        && let Some(missing) = template.spec.secrets.iter().find(|secret| !values.contains_key(&secret.name))
+    {
+        let message = format!(
+            "The template asks for the secret {}, which the data was made without. An administrator must take it out of the \
+             template, or sell the changed app as another template.",
+            missing.name
+        );
+        return Err(Invalid::stalled("SecretIncomplete", message));
+    }
+    let named = |child: &&Arc<Child>| {
+        child.key.kind == Kind::PersistentVolumeClaim && !fetched.volumes.contains_key(&child.key.name)
+    };
+    if fetched.children.iter().any(|child| named(&child)) {
+        let message = "The template no longer names a volume that the instance has data on. An administrator must put it back.";
+        return Err(Invalid::stalled("VolumeNotInTemplate", message));
+    }
+    let flipped = |component: &Component| {
+        let other = if component.stateful { Kind::Deployment } else { Kind::StatefulSet };
+        fetched
+            .children
+            .iter()
+            .any(|child| child.key.kind == other && child.component.as_ref() == Some(&component.name))
+    };
+    if let Some(component) = template.spec.components.iter().find(|component| flipped(component)) {
+        let message = format!(
+            "The template changed the kind of component {}. An administrator must put it back, or sell it as another template.",
+            component.name
+        );
+        return Err(Invalid::stalled("ComponentKindChanged", message));
+    }
+    Ok(())
+}
+
+/// A volume of data that was complete once never vanishes silently into an empty one.
+fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<(), Invalid> {
+    if fetched.volumes.values().any(|volume| volume.terminating) {
+        let message = "A volume with its data is being deleted and goes once no pod uses it. An administrator must save the data now.";
+        return Err(Invalid::stalled("VolumeBeingDeleted", message));
+    }
+    let was_complete =
+        fetched.instance.status.as_ref().is_some_and(|status| status.credentials_secret_ref.is_some());
+    let all = template.spec.components.iter().map(|component| component.volumes.len()).sum::<usize>();
+    if was_complete && fetched.volumes.len() < all {
+        let message = "A volume with its data is gone. An empty one in its place would pass for the data: an administrator must restore it, \
+                       or delete the instance.";
+        return Err(Invalid::stalled("VolumeMissing", message));
+    }
+    Ok(())
 }
 
 /// A volume's share of the plan's storage, in whole MiB.

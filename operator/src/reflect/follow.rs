@@ -5,11 +5,12 @@ use crate::{cache::ChildCache, kinds::Kind, observed::Child};
 use crds::labels;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
     api::DynamicObject,
+    core::ApiResource,
     runtime::{
         WatchStreamExt as _,
-        reflector::{ObjectRef, store::Writer},
+        reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, Event},
     },
 };
@@ -23,15 +24,48 @@ use std::{
 /// After how many seconds a watch is renewed, so that one that silently died is noticed.
 const WATCH_SECONDS: u32 = 60;
 
-pub(super) fn watch<K>(api: Api<K>) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
+/// Watches one of Nakhoda's own kinds, object by object: one that can't be read is left as it was and logged, and does not keep
+/// the others from being seen.
+pub(super) fn watch<K>(
+    client: Client,
+    store: Store<K>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().modify(
-        |object| {
-            object.managed_fields_mut().clear();
+    let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<K>(&()));
+    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().try_filter_map(
+        move |event| {
+            let read = |object: DynamicObject| read::<K>(object, &store);
+            let event = match event {
+                Event::Apply(object) => read(object).map(Event::Apply),
+                Event::Delete(object) => read(object).map(Event::Delete),
+                Event::InitApply(object) => read(object).map(Event::InitApply),
+                Event::Init => Some(Event::Init),
+                Event::InitDone => Some(Event::InitDone),
+            };
+            futures::future::ready(Ok(event))
         },
     )
+}
+
+fn read<K>(mut object: DynamicObject, store: &Store<K>) -> Option<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
+{
+    object.metadata.managed_fields = None;
+    let (name, namespace) = (object.name_any(), object.namespace());
+    match object.try_parse::<K>() {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            tracing::error!(kind = %K::kind(&()), object.name = name, object.namespace = namespace, %error,
+                "an object can't be read and is left as it was; an administrator must correct it");
+            let reference = ObjectRef::<K>::new(&name);
+            let reference =
+                namespace.iter().fold(reference, |reference, namespace| reference.within(namespace));
+            store.get(&reference).map(|old| (*old).clone())
+        }
+    }
 }
 
 /// Keeps a store, and calls `changed` with what was and what is.
@@ -107,7 +141,7 @@ pub(super) async fn follow_children(
                 }
             }
             Ok(Reduced::Changed(child)) => {
-                if let Some(owner) = child.and_then(|child| children.seen(*child)) {
+                for owner in child.into_iter().flat_map(|child| children.seen(*child)) {
                     caches.wake_owner(&owner);
                 }
             }

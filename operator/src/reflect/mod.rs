@@ -158,7 +158,7 @@ impl Caches {
     }
 
     /// Triggers whoever owns a child.
-    fn wake_owner(&self, owner: &Owner) {
+    pub fn wake_owner(&self, owner: &Owner) {
         match owner {
             Owner::Instance(uid) => {
                 let found =
@@ -192,10 +192,34 @@ fn wake_each<K: Resource<DynamicType = ()> + Clone>(store: &Store<K>, slot: &Slo
 /// Starts every watch. They end with the runtime.
 pub fn start(client: &Client, caches: &Arc<Caches>, children: &Arc<ChildCache>, writers: Writers) {
     let Writers { instances, tenants, templates, plans } = writers;
-    tokio::spawn(follow(watch(Api::all(client.clone())), instances, Arc::clone(caches), 0, instance_changed));
-    tokio::spawn(follow(watch(Api::all(client.clone())), tenants, Arc::clone(caches), 1, tenant_changed));
-    tokio::spawn(follow(watch(Api::all(client.clone())), templates, Arc::clone(caches), 2, template_changed));
-    tokio::spawn(follow(watch(Api::all(client.clone())), plans, Arc::clone(caches), 3, plan_changed));
+    tokio::spawn(follow(
+        watch(client.clone(), instances.as_reader()),
+        instances,
+        Arc::clone(caches),
+        0,
+        instance_changed,
+    ));
+    tokio::spawn(follow(
+        watch(client.clone(), tenants.as_reader()),
+        tenants,
+        Arc::clone(caches),
+        1,
+        tenant_changed,
+    ));
+    tokio::spawn(follow(
+        watch(client.clone(), templates.as_reader()),
+        templates,
+        Arc::clone(caches),
+        2,
+        template_changed,
+    ));
+    tokio::spawn(follow(
+        watch(client.clone(), plans.as_reader()),
+        plans,
+        Arc::clone(caches),
+        3,
+        plan_changed,
+    ));
     for kind in Kind::WATCHED {
         let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
         tokio::spawn(follow_children(api, kind, Arc::clone(caches), Arc::clone(children)));

@@ -112,6 +112,8 @@ impl Builder<'_> {
             "pods": count(6).to_cpu(),
             "persistentvolumeclaims": count(6).to_cpu(),
             "count/jobs.batch": count(5).to_cpu(),
+            // Orders, too, take room in the store and in memory; what waits counts, and its parameters may be large.
+            "count/serviceinstances.nakhoda.dev": Quantity::from_units(100).plus(count(4)).to_cpu(),
             "services.nodeports": count(1).to_cpu(),
             "services.loadbalancers": count(1).to_cpu(),
         });

@@ -4,6 +4,7 @@
 use super::{Context, children, status, status::Problem, write};
 use crate::{apply::CallError, kinds::Kind, own};
 use crds::{ServiceInstance, TenantQuota, labels, names, quota::Offboard};
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, core::ApiResource, runtime::controller::Action};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -26,7 +27,8 @@ pub async fn delete(context: &Context, tenant: Arc<TenantQuota>) -> Result<Actio
         return Ok(Action::await_change());
     };
     let problem = next_step(context, &tenant, &namespace, &live).await?;
-    write(context, &tenant, status::unusable(&tenant, &problem, context.clock.now())).await?;
+    write(context, &tenant, status::unusable(&tenant, &problem, &context.settings, context.clock.now()))
+        .await?;
     Ok(Action::requeue(LOOK_AGAIN))
 }
 
@@ -51,7 +53,15 @@ async fn next_step(
         context.cluster.list(&Kind::PersistentVolumeClaim.resource(), namespace, labels::DATA).await?;
     if !ordered && (!claims.is_empty() || !instances.is_empty()) {
         let message = "It still has instances or kept data, so nothing is deleted. Set spec.offboard to DeleteData to destroy all of it.";
-        return Ok(Problem { reason: "DataRetained", message: message.to_owned(), stalled: true });
+        return Ok(Problem {
+            reason: "DataRetained",
+            message: message.to_owned(),
+            stalled: true,
+            may_last: true,
+        });
+    }
+    if ordered && let Some(waiting) = wait_left(context, tenant, namespace).await? {
+        return Ok(waiting);
     }
     if !instances.is_empty() {
         let resource = ApiResource::erase::<ServiceInstance>(&());
@@ -70,11 +80,31 @@ async fn next_step(
     Ok(ending("NamespaceTerminating", "Its namespace is being deleted."))
 }
 
+/// Destroying data takes an order, a waiting time, and a clock that agrees with the API server's: here it is the API server's
+/// own clock on both ends.
+async fn wait_left(
+    context: &Context,
+    tenant: &TenantQuota,
+    namespace: &str,
+) -> Result<Option<Problem>, CallError> {
+    let ordered_at = tenant.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+    let wait = SignedDuration::from_secs(i64::from(context.settings.retention.offboard_wait_seconds));
+    let over = context.cluster.server_time(namespace).await?.duration_since(ordered_at) >= wait;
+    let message = "All of it is destroyed once the waiting time of the operator's settings is over. Taking spec.offboard back stops that.";
+    Ok((!over).then(|| Problem {
+        reason: "OffboardWaiting",
+        message: message.to_owned(),
+        stalled: false,
+        may_last: true,
+    }))
+}
+
 async fn live_instances(context: &Context, namespace: &str) -> Result<Vec<ServiceInstance>, CallError> {
     let live = context.cluster.list(&ApiResource::erase::<ServiceInstance>(&()), namespace, "").await?;
-    Ok(live.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
+    let live: Result<Vec<ServiceInstance>, _> = live.into_iter().map(serde_json::from_value).collect();
+    live.map_err(|_| CallError::Answer("an instance of the tenant can't be read"))
 }
 
 fn ending(reason: &'static str, message: &str) -> Problem {
-    Problem { reason, message: message.to_owned(), stalled: false }
+    Problem { reason, message: message.to_owned(), stalled: false, may_last: false }
 }

@@ -34,7 +34,8 @@ pub async fn reconcile(tenant: Arc<TenantQuota>, context: Arc<Context>) -> Resul
     }
     let tenant = own::ensure_finalizer(&context.cluster, &context.own_tenants, tenant).await?;
     if let Some(problem) = namespace_problem(&context, &tenant).await? {
-        write(&context, &tenant, status::unusable(&tenant, &problem, context.clock.now())).await?;
+        write(&context, &tenant, status::unusable(&tenant, &problem, &context.settings, context.clock.now()))
+            .await?;
         return Ok(Action::requeue(std::time::Duration::from_secs(30)));
     }
     let desired = build::build(&tenant, &context.settings, &context.namespace);
@@ -49,8 +50,15 @@ pub async fn reconcile(tenant: Arc<TenantQuota>, context: Arc<Context>) -> Resul
 }
 
 /// The tenant's own objects: those that belong to no instance, and its namespace.
+///
+/// By label and place, since a label can be set by anybody anywhere.
 fn children(context: &Context, tenant: &TenantQuota) -> Vec<Arc<Child>> {
-    context.children.of(&Owner::Tenant(tenant.name_any()))
+    let namespace = names::tenant_namespace(&tenant.name_any());
+    let mut children = context.children.of(&Owner::Tenant(tenant.name_any()));
+    children.retain(|child| {
+        child.key.namespace == namespace || (child.key.kind == Kind::Namespace && child.key.name == namespace)
+    });
+    children
 }
 
 fn quota_is_settled(children: &[Arc<Child>]) -> bool {
@@ -91,7 +99,7 @@ async fn admit(
     let now = context.clock.now();
     let before = tenant.status.clone().unwrap_or_default();
     if !settled {
-        return Ok(status::settling(tenant, children, now));
+        return Ok(status::settling(tenant, children, &context.settings, now));
     }
     let namespace = names::tenant_namespace(&tenant.name_any());
     let plan_of = |name: &str| context.caches.plan(name);
@@ -100,8 +108,10 @@ async fn admit(
     if decision.admitted != before.admitted {
         let resource = ApiResource::erase::<ServiceInstance>(&());
         let live = context.cluster.list(&resource, &namespace, "").await?;
-        let live: Vec<Arc<ServiceInstance>> =
-            live.into_iter().filter_map(|value| serde_json::from_value(value).ok()).map(Arc::new).collect();
+        // One that can't be read must not lose its place: nothing is decided then.
+        let live: Result<Vec<ServiceInstance>, _> = live.into_iter().map(serde_json::from_value).collect();
+        let live = live.map_err(|_| CallError::Answer("an instance of the tenant can't be read"))?;
+        let live: Vec<Arc<ServiceInstance>> = live.into_iter().map(Arc::new).collect();
         decision = admission::decide(&tenant.spec.limits, &before.admitted, &live, plan_of);
     }
     Ok(status::status(tenant, decision, children, now))

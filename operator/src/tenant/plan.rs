@@ -13,8 +13,10 @@ pub fn plan(desired: &[Object], children: &[Arc<Child>]) -> Vec<Operation> {
         let there = children.iter().find(|child| child.key == object.key);
         match there {
             Some(child) if child.hands_off || child.terminating || child.is_as_desired(&object.hash) => {}
-            there => operations
-                .push(Operation::Apply { object: object.clone(), uid: there.map(|child| child.uid.clone()) }),
+            there => {
+                let seen = there.map(|child| Box::new((**child).clone()));
+                operations.push(Operation::Apply { object: object.clone(), seen });
+            }
         }
     }
     operations

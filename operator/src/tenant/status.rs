@@ -1,18 +1,20 @@
 //! What is said of a tenant: pure.
 
 use super::admission::Decision;
-use crate::{kinds::Kind, observed::Child};
+use crate::{kinds::Kind, observed::Child, settings::Settings};
 use crds::{
     Quantity, TenantQuota, TenantQuotaStatus,
     conditions::{self, Said},
     names,
     quota::Retained,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
 
+/// How many of those who wait are listed: the status must fit into the store.
+const MOST_WAITING: usize = 200;
 /// How many kept data the list may have by its schema.
 const MOST_RETAINED: usize = 1000;
 
@@ -25,6 +27,8 @@ pub struct Problem {
     pub message: String,
     /// Whether somebody must act.
     pub stalled: bool,
+    /// Whether it may last: a wait that was ordered.
+    pub may_last: bool,
 }
 
 impl Problem {
@@ -33,13 +37,13 @@ impl Problem {
         let message = format!(
             "The namespace {name} exists and was not made by Nakhoda, so it is left alone. An administrator must remove it or name the tenant otherwise."
         );
-        Self { reason: "NamespaceTaken", message, stalled: true }
+        Self { reason: "NamespaceTaken", message, stalled: true, may_last: false }
     }
 
     /// The namespace is being deleted.
     pub fn namespace_ending(name: &str) -> Self {
         let message = format!("The namespace {name} is being deleted; it is made anew once it is gone.");
-        Self { reason: "NamespaceTerminating", message, stalled: false }
+        Self { reason: "NamespaceTerminating", message, stalled: false, may_last: false }
     }
 }
 
@@ -65,9 +69,35 @@ fn said(ready: Option<&str>, problem: Option<&Problem>) -> Vec<Said> {
     }
 }
 
+/// No wait without a bound: what goes on for too long needs somebody.
+fn bounded(problem: &Problem, before: &TenantQuotaStatus, settings: &Settings, now: Timestamp) -> Problem {
+    let since =
+        conditions::find(&before.conditions, conditions::RECONCILING).filter(|old| old.status == "True");
+    let waited = since.map_or(SignedDuration::ZERO, |old| now.duration_since(old.last_transition_time.0));
+    let already =
+        conditions::find(&before.conditions, conditions::STALLED).is_some_and(|old| old.status == "True");
+    let stuck = problem.may_last || problem.stalled;
+    let too_long = waited >= SignedDuration::from_secs(i64::from(settings.bounds.stopping_seconds));
+    if stuck || !(too_long || (already && since.is_none() && before_says(before, problem.reason))) {
+        return problem.clone();
+    }
+    let hint = "This lasts longer than it should: an administrator must look for finalizers of somebody else, and at the operator's log.";
+    Problem { message: format!("{} {hint}", problem.message), stalled: true, ..problem.clone() }
+}
+
+fn before_says(before: &TenantQuotaStatus, reason: &str) -> bool {
+    conditions::find(&before.conditions, conditions::READY).is_some_and(|ready| ready.reason == reason)
+}
+
 /// A tenant that can't be had: the list of places stays as it is.
-pub fn unusable(tenant: &TenantQuota, problem: &Problem, now: Timestamp) -> TenantQuotaStatus {
+pub fn unusable(
+    tenant: &TenantQuota,
+    problem: &Problem,
+    settings: &Settings,
+    now: Timestamp,
+) -> TenantQuotaStatus {
     let mut status = tenant.status.clone().unwrap_or_default();
+    let problem = &bounded(problem, &status, settings, now);
     status.observed_generation = tenant.metadata.generation;
     status.conditions =
         conditions::update(&status.conditions, said(None, Some(problem)), tenant.metadata.generation, now);
@@ -75,13 +105,19 @@ pub fn unusable(tenant: &TenantQuota, problem: &Problem, now: Timestamp) -> Tena
 }
 
 /// A tenant whose namespace is not complete yet: nobody new gets a place.
-pub fn settling(tenant: &TenantQuota, children: &[Arc<Child>], now: Timestamp) -> TenantQuotaStatus {
+pub fn settling(
+    tenant: &TenantQuota,
+    children: &[Arc<Child>],
+    settings: &Settings,
+    now: Timestamp,
+) -> TenantQuotaStatus {
     let problem = Problem {
         reason: "Settling",
         message: "Its namespace, policies and quota are being made; this takes seconds.".to_owned(),
         stalled: false,
+        may_last: false,
     };
-    let mut status = unusable(tenant, &problem, now);
+    let mut status = unusable(tenant, &problem, settings, now);
     status.namespace = Some(names::tenant_namespace(&tenant.name_any()));
     status.retained = retained(children);
     status
@@ -96,12 +132,16 @@ pub fn status(
 ) -> TenantQuotaStatus {
     let Decision { admitted, waiting, used } = decision;
     let before = tenant.status.clone().unwrap_or_default();
-    let ready = "Its namespace, policies and quota are in place.";
+    let ready = if tenant.spec.retained.is_empty() {
+        "Its namespace, policies and quota are in place."
+    } else {
+        "Its namespace, policies and quota are in place. The orders in spec.retained are not carried out by this version of the operator."
+    };
     TenantQuotaStatus {
         observed_generation: tenant.metadata.generation,
         namespace: Some(names::tenant_namespace(&tenant.name_any())),
         admitted,
-        waiting,
+        waiting: waiting.into_iter().take(MOST_WAITING).collect(),
         used: Some(used),
         retained: retained(children),
         conditions: conditions::update(

@@ -24,8 +24,13 @@ use crate::world::{BOUND, World, block_on};
 /// How long until the operator looks again at what it doesn't watch.
 const LOOKS_AGAIN: std::time::Duration = std::time::Duration::from_secs(90);
 
-/// Every object that an operator could make in a namespace, by kind and name, with uid and version.
-async fn contents(world: &World, namespace: &str) -> Result<BTreeMap<String, String>> {
+/// Every object that an operator could make in a namespace and that has these labels, by kind and name, with uid and
+/// version.
+pub(crate) async fn contents(
+    world: &World,
+    namespace: &str,
+    selector: &str,
+) -> Result<BTreeMap<String, String>> {
     let kinds = [
         ApiResource::erase::<RoleBinding>(&()),
         ApiResource::erase::<NetworkPolicy>(&()),
@@ -42,7 +47,7 @@ async fn contents(world: &World, namespace: &str) -> Result<BTreeMap<String, Str
     let mut all = BTreeMap::new();
     for kind in kinds {
         let api: Api<DynamicObject> = Api::namespaced_with(world.admin(), namespace, &kind);
-        for object in api.list(&ListParams::default()).await?.items {
+        for object in api.list(&ListParams::default().labels(selector)).await?.items {
             let version = format!("{:?} {:?}", object.uid(), object.resource_version());
             // The cluster's own, made a moment after the namespace.
             if object.name_any() != "kube-root-ca.crt" {
@@ -74,7 +79,7 @@ fn a_namespace_of_the_right_name_that_we_did_not_make_is_nobodys_to_take() -> Re
         let map = json!({"metadata": {"name": "theirs"}, "data": {"a": "b"}});
         maps.create(&PostParams::default(), &serde_json::from_value(map)?).await?;
         let (before, was) =
-            (contents(&world, "customer-foreign").await?, namespaces.get("customer-foreign").await?);
+            (contents(&world, "customer-foreign", "").await?, namespaces.get("customer-foreign").await?);
         let begun = world.proxy().log().mark();
 
         let quota = json!({
@@ -87,7 +92,7 @@ fn a_namespace_of_the_right_name_that_we_did_not_make_is_nobodys_to_take() -> Re
         });
         wait::within("the tenant to say NamespaceTaken", BOUND, told).await?;
 
-        assert_eq!(contents(&world, "customer-foreign").await?, before);
+        assert_eq!(contents(&world, "customer-foreign", "").await?, before);
         let is = namespaces.get("customer-foreign").await?;
         assert_eq!((is.resource_version(), is.labels()), (was.resource_version(), was.labels()));
         let there = operator.own_calls().namespace("customer-foreign");
@@ -128,7 +133,7 @@ fn a_secret_of_the_right_name_that_is_not_ours_is_neither_used_nor_changed() -> 
         let secrets: Api<Secret> = Api::namespaced(world.admin(), tenant.namespace());
         let secret = json!({"metadata": {"name": name}, "stringData": {"password": "known", "superuserPassword": "known"}});
         secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
-        let before = contents(&world, tenant.namespace()).await?;
+        let before = contents(&world, tenant.namespace(), "").await?;
         let begun = world.proxy().log().mark();
         tenant.limit(limit(1)).await?;
         let told = db.wait_for("stalled by the Secret", BOUND, |one| {
@@ -137,7 +142,7 @@ fn a_secret_of_the_right_name_that_is_not_ours_is_neither_used_nor_changed() -> 
         let told = told.await?.status.context("a status")?;
         assert_eq!((told.phase, told.credentials_secret_ref), (Some(Phase::Failed), None));
 
-        let mut now = contents(&world, tenant.namespace()).await?;
+        let mut now = contents(&world, tenant.namespace(), "").await?;
         let quota = "ResourceQuota limits";
         assert_ne!(
             now.insert(quota.to_owned(), before[quota].clone()),
@@ -159,7 +164,7 @@ fn a_secret_of_the_right_name_that_is_not_ours_is_neither_used_nor_changed() -> 
     })
 }
 
-fn says(instance: &ServiceInstance, condition: &str, status: &str, reason: &str) -> bool {
+pub(crate) fn says(instance: &ServiceInstance, condition: &str, status: &str, reason: &str) -> bool {
     let said = instance.status.as_ref().and_then(|all| conditions::find(&all.conditions, condition));
     said.is_some_and(|said| said.status == status && said.reason == reason && !said.message.is_empty())
 }

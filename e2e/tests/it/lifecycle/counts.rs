@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::life::sell;
+use super::catalogue::sell;
 use super::{prints, roomy};
 use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, block_on};
 
@@ -54,12 +54,17 @@ fn a_new_instance_takes_one_write_for_each_child_and_at_most_four_of_its_own() -
         let world = World::shared_faults().await?;
         let operator = world.operator("a").await?;
         let crowd = Crowd::gather(&world, &operator, "counted", CROWD).await?;
-        let here = crowd.writes.iter().filter(|call| call.request.namespace.as_deref() == Some(crowd.tenant.namespace()));
+        let here = crowd
+            .writes
+            .iter()
+            .filter(|call| call.request.namespace.as_deref() == Some(crowd.tenant.namespace()));
         let (own, children): (Vec<&Call>, Vec<&Call>) =
             here.partition(|call| call.request.resource == "serviceinstances");
         let of_each = |calls: &[&Call]| {
             let mut counts = BTreeMap::new();
-            calls.iter().for_each(|call| *counts.entry(call.object()).or_insert(0_usize) += 1);
+            for call in calls {
+                *counts.entry(call.object()).or_insert(0_usize) += 1;
+            }
             counts
         };
         let (own, children) = (of_each(&own), of_each(&children));
@@ -108,7 +113,9 @@ fn a_reconcile_with_nothing_to_do_writes_nothing() -> Result<()> {
         // It says of itself which generation it has judged.
         writes.retain(|call| call.request.resource != "servicetemplates");
         ensure!(writes.is_empty(), "{writes:?}");
-        prints(&format!("{size} reconciles after an annotation, {size} after another description: 0 writes each"));
+        prints(&format!(
+            "{size} reconciles after an annotation, {size} after another description: 0 writes each"
+        ));
         Ok(())
     })
 }

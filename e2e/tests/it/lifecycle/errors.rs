@@ -1,23 +1,24 @@
 //! Every write of every step refused, reset, left hanging, or done with its reply lost, once.
 
-use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::proxy::{Action, Lost, Outcome, Reply};
-use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
+use futures::stream::{StreamExt as _, iter};
 
+use super::cost::{Cost, Table, report};
 use super::life::{Life, Step};
 use super::reference::{Reference, reference};
-use super::{prints, proves};
-use crate::world::{BOUND, RunningOperator, World, block_on};
+use super::{proves, stays_quiet};
+use crate::world::{RunningOperator, World, block_on};
 
 /// So many lives go on at the same time.
 const PARALLEL: usize = 24;
 /// Without `NAKHODA_PROVE`, every so manieth write has its turn with each fault.
 const SAMPLE: usize = 3;
-/// Longer than the operator's sweep, so that one is within.
-const QUIET: Duration = Duration::from_secs(50);
+/// How long it may take from the end of a fault.
+const CONVERGES: Duration = Duration::from_secs(30);
 
 /// The faults, by the name that the table gives them.
 fn faults() -> Vec<(&'static str, Action)> {
@@ -37,33 +38,6 @@ fn faults() -> Vec<(&'static str, Action)> {
     ]
 }
 
-/// What a fault has cost.
-#[derive(Clone, Default)]
-struct Cost {
-    cases: usize,
-    missed: Vec<String>,
-    /// The most writes of a step beyond those of the undisturbed run, the failed call and its repetition left out.
-    extra: usize,
-    /// Where that was.
-    extra_at: String,
-    /// The longest that a step took.
-    longest: Duration,
-    /// Steps with too many writes.
-    wasteful: Vec<String>,
-}
-
-impl Cost {
-    fn add(&mut self, other: Self) {
-        self.cases += other.cases;
-        self.missed.extend(other.missed);
-        self.wasteful.extend(other.wasteful);
-        if other.extra > self.extra {
-            (self.extra, self.extra_at) = (other.extra, other.extra_at);
-        }
-        self.longest = self.longest.max(other.longest);
-    }
-}
-
 /// One life, in each step of which the write of this number meets the fault.
 #[derive(Clone)]
 struct Plan {
@@ -71,6 +45,17 @@ struct Plan {
     fault: &'static str,
     action: Action,
     index: usize,
+}
+
+impl Plan {
+    /// How long the fault itself keeps the operator: it gives a call up, and waits where trying again can't help.
+    fn lasts(&self) -> Duration {
+        match self.fault {
+            "hang" => Duration::from_secs(10),
+            "422" => Duration::from_secs(20),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 #[test]
@@ -82,16 +67,17 @@ fn after_any_error_at_any_write_it_ends_in_the_same_state() -> Result<()> {
         let begun = Instant::now();
         let lives = iter(plans(reference)).map(async |plan| {
             let cost = live(&world, &operator, reference, &plan).await;
-            cost.map(|cost| (plan.fault, cost)).with_context(|| format!("{}: {}", plan.name, plan.fault))
+            (plan.fault, cost.unwrap_or_else(|error| Cost::failed(format!("{}: {error:#}", plan.name))))
         });
-        let costs: Vec<_> = lives.buffer_unordered(PARALLEL).try_collect().await?;
-        let mut table: BTreeMap<&str, Cost> = BTreeMap::new();
-        costs.into_iter().for_each(|(fault, cost)| table.entry(fault).or_default().add(cost));
-        let mark = world.proxy().log().mark();
-        world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, QUIET * 2).await?;
-        let late = world.proxy().log().writes(mark, &operator.own_calls());
+        let mut table = Table::new();
+        let mut lives = pin!(lives.buffer_unordered(PARALLEL));
+        while let Some((fault, cost)) = lives.next().await {
+            table.entry(fault).or_default().add(cost);
+        }
         report(&table, begun.elapsed());
-        ensure!(late.is_empty(), "all had converged, and still: {late:?}");
+        let failed: Vec<_> = table.values().flat_map(|cost| &cost.failed).collect();
+        ensure!(failed.is_empty(), "{} lives did not come to the same state: {failed:#?}", failed.len());
+        stays_quiet(&world, &operator).await?;
         let wasteful: Vec<_> = table.values().flat_map(|cost| &cost.wasteful).collect();
         ensure!(wasteful.is_empty(), "more than 1.5 times the writes of the undisturbed run: {wasteful:#?}");
         Ok(())
@@ -111,12 +97,7 @@ fn plans(reference: &Reference) -> Vec<Plan> {
 }
 
 /// Lives one life.
-async fn live(
-    world: &World,
-    operator: &RunningOperator,
-    reference: &Reference,
-    plan: &Plan,
-) -> Result<Cost> {
+async fn live(world: &World, operator: &RunningOperator, reference: &Reference, plan: &Plan) -> Result<Cost> {
     let life = Life::begin(world, &plan.name).await?;
     let mut cost = Cost::default();
     for step in Step::ALL {
@@ -140,10 +121,10 @@ async fn one_step(
     let write = undisturbed.writes.get(plan.index);
     let rule = write.map(|write| world.proxy().add_rule(write.rule(operator, life, plan.action.clone())));
     life.perform(step).await?;
-    life.is_as(step, &undisturbed.state, BOUND).await?;
+    life.is_as(step, &undisturbed.state, plan.lasts() + CONVERGES).await?;
     life.is_counted(step).await?;
     life.still_has(&data).await?;
-    let mut cost = Cost { longest: begun.elapsed(), ..Cost::default() };
+    let mut cost = Cost::default();
     let (Some(rule), Some(write)) = (rule, write) else { return Ok(cost) };
     rule.remove();
     let at = format!("{} at {write} of {step:?}", plan.fault);
@@ -152,29 +133,18 @@ async fn one_step(
         cost.missed.push(at);
         return Ok(cost);
     }
-    cost.cases = 1;
+    (cost.cases, cost.longest) = (1, begun.elapsed());
+    cost.longest_at = format!("{write} of {step:?}");
     let calls = life.writes(world, operator, mark);
-    let failed = |outcome| matches!(outcome, Outcome::Injected(_) | Outcome::ReplyLost(_) | Outcome::Abandoned);
+    let failed =
+        |outcome| matches!(outcome, Outcome::Injected(_) | Outcome::ReplyLost(_) | Outcome::Abandoned);
     // The failed call itself does not count; what was done anyway and is done again, does.
     let writes = calls.iter().filter(|call| !failed(call.outcome)).count();
     cost.extra = writes.saturating_sub(undisturbed.writes.len());
-    cost.extra_at.clone_from(&at);
+    cost.extra_at.clone_from(&cost.longest_at);
     if writes * 2 > undisturbed.writes.len() * 3 {
         let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
         cost.wasteful.push(format!("{at}: {writes} for {}: {}", undisturbed.writes.len(), calls.join("; ")));
     }
     Ok(cost)
-}
-
-fn report(table: &BTreeMap<&str, Cost>, took: Duration) {
-    prints("once at a write, then the same state:");
-    let mut cases = 0;
-    for (fault, cost) in table {
-        cases += cost.cases;
-        prints(&format!(
-            "{fault:16} {:3} cases, {} did not come, slowest step {:4.1} s, at most {} writes more ({})",
-            cost.cases, cost.missed.len(), cost.longest.as_secs_f64(), cost.extra, cost.extra_at
-        ));
-    }
-    prints(&format!("in all {cases} cases in {} s, then quiet for {} s", took.as_secs(), QUIET.as_secs()));
 }

@@ -1,20 +1,17 @@
 //! One instance's whole life, step by step, in a tenant and by a plan and a template of its own: nothing that the
 //! operator writes for it is another's.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use crds::instance::Phase;
-use crds::{ServicePlan, ServiceTemplate, labels, managers};
+use crds::{ServicePlan, ServiceTemplate};
 use e2e::proxy::{Call, Mark};
-use e2e::{apply, repository, wait};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
-use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt as _};
+use e2e::wait;
+use kube::{Api, Client};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
+use super::catalogue::sell;
 use super::roomy;
 use crate::world::{BOUND, Instance, RunningOperator, Tenant, World};
 
@@ -33,29 +30,19 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Create,
-        Self::Stop,
-        Self::Start,
-        Self::Suspend,
-        Self::Resume,
-        Self::Delete,
-        Self::Restore,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Create, Self::Stop, Self::Start, Self::Suspend, Self::Resume, Self::Delete, Self::Restore];
 }
 
 /// A tenant, a template, a plan, all of one name, and an instance.
 #[derive(Clone)]
 pub(super) struct Life {
     name: String,
-    admin: Client,
+    pub(super) admin: Client,
     tenant: Tenant,
     db: Instance,
     again: Instance,
 }
-
-/// Volumes and generated secrets by name: uid, and hash of the values.
-pub(super) type Data = BTreeMap<String, (String, String)>;
 
 impl Life {
     /// Everything but the instance. Takes a running operator. Names of one length make states comparable to the letter.
@@ -105,13 +92,14 @@ impl Life {
 
     /// Waits until the operator is done with what people did in this step, as far as the instance shows it.
     pub(super) async fn settled(&self, step: Step, bound: Duration) -> Result<()> {
-        match step {
-            Step::Create | Step::Start | Step::Resume => drop(self.db.settled_in(Phase::Running, bound).await?),
-            Step::Stop => drop(self.db.settled_in(Phase::Stopped, bound).await?),
-            Step::Suspend => drop(self.db.settled_in(Phase::Suspended, bound).await?),
-            Step::Delete => self.db.gone(bound).await?,
-            Step::Restore => drop(self.again.settled_in(Phase::Running, bound).await?),
-        }
+        let (instance, phase) = match step {
+            Step::Create | Step::Start | Step::Resume => (&self.db, Phase::Running),
+            Step::Stop => (&self.db, Phase::Stopped),
+            Step::Suspend => (&self.db, Phase::Suspended),
+            Step::Delete => return self.db.gone(bound).await,
+            Step::Restore => (&self.again, Phase::Running),
+        };
+        instance.settled_in(phase, bound).await?;
         Ok(())
     }
 
@@ -148,7 +136,8 @@ impl Life {
     /// Lets its pod go, so that there is room for others.
     pub(super) async fn end(&self) -> Result<()> {
         self.again.delete().await?;
-        self.again.gone(BOUND).await
+        self.again.gone(BOUND).await?;
+        self.counts(0).await
     }
 
     /// The masked state of its namespace and tenant.
@@ -166,47 +155,6 @@ impl Life {
         });
         calls
     }
-
-    /// What must never be lost: volumes, and secrets generated for them.
-    pub(super) async fn data(&self) -> Result<Data> {
-        let ours = ListParams::default().labels(labels::DATA);
-        let volumes: Api<PersistentVolumeClaim> = Api::namespaced(self.admin.clone(), self.namespace());
-        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), self.namespace());
-        let mut data = Data::new();
-        for volume in volumes.list(&ours).await? {
-            data.insert(volume.name_any(), (volume.uid().unwrap_or_default(), String::new()));
-        }
-        for secret in secrets.list(&ours).await? {
-            let values = Sha256::digest(serde_json::to_vec(&secret.data)?);
-            data.insert(secret.name_any(), (secret.uid().unwrap_or_default(), format!("{values:x?}")));
-        }
-        Ok(data)
-    }
-
-    /// Fails where any of that data is gone or another.
-    pub(super) async fn still_has(&self, before: &Data) -> Result<()> {
-        let now = self.data().await?;
-        for (name, what) in before {
-            ensure!(now.get(name) == Some(what), "{}: {name} was lost or made anew", self.name);
-        }
-        Ok(())
-    }
-}
-
-/// Applies the PostgreSQL template and a plan, both under another name. The plan is small, so that many fit on the
-/// simulated nodes.
-pub(super) async fn sell(admin: &Client, name: &str) -> Result<()> {
-    let mut objects = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?.into_iter();
-    let mut template = objects.next().context("the catalogue begins with the template")?;
-    template.metadata.name = Some(name.to_owned());
-    let mut plan = objects.next().context("a plan follows it")?;
-    plan.metadata.name = Some(name.to_owned());
-    plan.data["spec"]["templateRef"] = json!(name);
-    plan.data["spec"]["resources"] = json!({"cpu": "20m", "memory": "64Mi", "storage": "1Gi"});
-    for object in [template, plan] {
-        apply::object(admin, &object, managers::CATALOGUE).await?;
-    }
-    Ok(())
 }
 
 /// The lines that only one of two texts has.

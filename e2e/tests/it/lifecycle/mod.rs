@@ -1,16 +1,28 @@
 //! The life of an instance, undisturbed and with every fault at every write.
 
+mod catalogue;
+mod cost;
 mod counts;
 mod crashes;
+mod data;
 mod errors;
 mod life;
 mod reference;
 mod write;
 
+use std::time::Duration;
+
+use anyhow::Result;
 use serde_json::{Value, json};
+
+use crate::world::{RunningOperator, World};
 
 /// Set (by `just prove`), every case is tried; without it, those that fit into a few minutes.
 const PROVE: &str = "NAKHODA_PROVE";
+/// Longer than the operator's sweep, so that one is within.
+const QUIET: Duration = Duration::from_secs(50);
+/// What began before it was asked for may still end.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// Limits that no story here reaches.
 fn roomy() -> Value {
@@ -20,6 +32,13 @@ fn roomy() -> Value {
 /// Whether every case is to be tried.
 fn proves() -> bool {
     std::env::var_os(PROVE).is_some_and(|value| value == "1")
+}
+
+/// Waits for a long time without a write: what has converged is left alone.
+async fn stays_quiet(world: &World, operator: &RunningOperator) -> Result<()> {
+    world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, QUIET + GRACE).await?;
+    prints(&format!("and 0 writes in the {} s after it", QUIET.as_secs()));
+    Ok(())
 }
 
 /// A line of a table, for whoever runs the tests with `--nocapture`.

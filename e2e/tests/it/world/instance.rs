@@ -41,11 +41,6 @@ impl Instance {
         &self.name
     }
 
-    /// Its tenant.
-    pub fn tenant(&self) -> &Tenant {
-        &self.tenant
-    }
-
     /// Itself, as it is now.
     pub async fn get(&self) -> Result<ServiceInstance> {
         Ok(self.api().get(&self.name).await?)
@@ -63,7 +58,8 @@ impl Instance {
 
     /// Changes its spec by a JSON merge patch.
     pub async fn patch_spec(&self, spec: Value) -> Result<ServiceInstance> {
-        let params = PatchParams { field_manager: Some(managers::OWNER.to_owned()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(managers::OWNER.to_owned()), ..PatchParams::default() };
         Ok(self.api().patch(&self.name, &params, &Patch::Merge(json!({"spec": spec}))).await?)
     }
 

@@ -3,6 +3,7 @@
 
 mod instance;
 mod operator;
+mod quota;
 mod snapshot;
 mod tenant;
 
@@ -80,11 +81,13 @@ impl World {
     pub async fn start(name: &str) -> Result<Self> {
         let tools = spawn_blocking(|| Tools::find_or_build(Story::aloud())).await??;
         let dir = fresh_dir(name)?;
-        let control_plane = ControlPlane::start(&dir, None, &tools, Story::quiet()).await.context("a world")?;
+        let control_plane =
+            ControlPlane::start(&dir, None, &tools, Story::quiet()).await.context("a world")?;
         let cluster = control_plane.cluster();
         charts::install(&tools.helm, cluster).await?;
         let admin = cluster.admin().await?;
         apply::folder(&admin, &repository::root().join("config/catalog"), CATALOGUE).await?;
+        quota::counts_instances(&admin).await?;
         let operator = Actor::service_account(cluster, NAMESPACE, SERVICE_ACCOUNT).await?;
         let entitler = Actor::create(cluster, NAMESPACE, "e2e-entitler").await?;
         entitler.bind_everywhere(cluster, "nakhoda-entitler").await?;
@@ -141,11 +144,6 @@ impl World {
     /// Orders an instance; `spec` is the whole spec.
     pub async fn instance(&self, tenant: &Tenant, name: &str, spec: Value) -> Result<Instance> {
         tenant.instance(name, spec).await
-    }
-
-    /// What is there in a tenant's namespace, masked: see [`Tenant::snapshot`].
-    pub async fn snapshot(&self, tenant: &Tenant) -> Result<String> {
-        tenant.snapshot().await
     }
 }
 

@@ -44,11 +44,6 @@ impl RunningOperator {
         &self.name
     }
 
-    /// Its way to the API server.
-    pub fn port(&self) -> &ActorPort {
-        &self.port
-    }
-
     /// All its calls but those for leases and events.
     pub fn own_calls(&self) -> Matcher {
         Matcher::any().actor(&self.name).without_leases().without_events()
@@ -100,9 +95,9 @@ impl RunningOperator {
     pub async fn reconciles(&self, controller: &str) -> Result<u64> {
         let text = self.metrics().await?;
         let wanted = format!("controller=\"{controller}\"");
-        let lines = text.lines().filter(|line| {
-            line.starts_with("nakhoda_operator_reconciles_total{") && line.contains(&wanted)
-        });
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("nakhoda_operator_reconciles_total{") && line.contains(&wanted));
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 

@@ -148,7 +148,10 @@ impl Masks {
             texts.push((names::short_id(&uid), format!("<id of {name}>")));
             // Only at the end of a name: five letters may stand anywhere else by chance.
             for end in ["\"", "-", "."] {
-                texts.push((format!("-{}{end}", names::short_hash(&uid, 5)), format!("-<mark of {name}>{end}")));
+                texts.push((
+                    format!("-{}{end}", names::short_hash(&uid, 5)),
+                    format!("-<mark of {name}>{end}"),
+                ));
             }
             texts.push((uid, format!("<uid of {name}>")));
         }
@@ -158,8 +161,7 @@ impl Masks {
             (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z", "<time>"),
             ("credentials-[a-z0-9]{8}", "credentials-<digest>"),
         ];
-        let patterns =
-            patterns.into_iter().map(|(pattern, mask)| anyhow::Ok((Regex::new(pattern)?, mask)));
+        let patterns = patterns.into_iter().map(|(pattern, mask)| anyhow::Ok((Regex::new(pattern)?, mask)));
         Ok(Self { texts, patterns: patterns.collect::<Result<_>>()? })
     }
 

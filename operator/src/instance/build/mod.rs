@@ -16,7 +16,12 @@ use super::{
     fill::{self, Values},
     validate::{Validated, component_resources},
 };
-use crate::{apply, digest, kinds::Kind, observed::Key, settings::Settings};
+use crate::{
+    apply, digest,
+    kinds::Kind,
+    observed::{Key, Volume},
+    settings::Settings,
+};
 use crds::{labels, names, template::Component};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +37,8 @@ pub struct Facts {
     pub existing: BTreeSet<String>,
     /// The components that have pods, or are meant to have.
     pub started: BTreeSet<String>,
-    /// The size that each volume has already, by claim name.
-    pub sizes: BTreeMap<String, crds::Quantity>,
+    /// What each volume that is there is like, by claim name.
+    pub volumes: BTreeMap<String, Volume>,
 }
 
 /// What should exist.

@@ -23,8 +23,13 @@ impl Builder<'_> {
     fn build_volume_claim(&self, component: &Component, volume: &Volume) -> Object {
         let name = self.claim_name(component, volume);
         let wanted = volume_size(self.v.resources.storage, volume.storage_percent);
-        // Never smaller than it is, whatever the plan says.
-        let size = self.facts.sizes.get(&name).map_or(wanted, |has| wanted.max(*has));
+        // Never smaller than it is, whatever the plan says; and it grows only where it can: bound, and in use.
+        let there = self.facts.volumes.get(&name);
+        let size = match there {
+            Some(there) if there.bound && self.v.power.is_on() => wanted.max(there.requested),
+            Some(there) => there.requested,
+            None => wanted,
+        };
         let mut body = json!({
             "metadata": {"labels": self.data_labels(Some(component)), "annotations": self.data_annotations()},
             "spec": {
@@ -32,7 +37,12 @@ impl Builder<'_> {
                 "resources": {"requests": {"storage": size.to_bytes()}},
             },
         });
-        if let Some(class) = &self.v.storage_class {
+        // A class never changes: a claim keeps the one that it was made with, also where the plan or the settings changed.
+        let class = match there {
+            Some(there) => there.class.as_ref().filter(|_| self.v.storage_class.is_some()),
+            None => self.v.storage_class.as_ref(),
+        };
+        if let Some(class) = class {
             body["spec"]["storageClassName"] = json!(class);
         }
         Object::new(Kind::PersistentVolumeClaim, &self.v.namespace, &name, body)

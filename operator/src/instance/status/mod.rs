@@ -7,6 +7,7 @@ mod verdict;
 
 use super::{
     fetch::{Fetched, Place},
+    power::Power,
     validate::{Invalid, Validated},
 };
 use crate::{observed::Child, settings::Settings};
@@ -24,7 +25,14 @@ use verdict::Verdict;
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Nothing can be built, for a reason.
-    Invalid(Invalid),
+    Invalid {
+        /// The reason.
+        invalid: Invalid,
+        /// Whether it may and should run all the same.
+        power: Power,
+        /// When the clock alone may change that.
+        look_again: Option<Timestamp>,
+    },
     /// Everything was written that can be written now.
     Built {
         /// What was built from.
@@ -60,7 +68,7 @@ pub fn status(
     let instance = &fetched.instance;
     let before = instance.status.clone().unwrap_or_default();
     let verdict = match outcome {
-        Outcome::Invalid(invalid) => Verdict::invalid(invalid, &before),
+        Outcome::Invalid { invalid, power, .. } => Verdict::invalid(invalid, power, children, &before),
         Outcome::Deleting => Verdict::deleting(),
         Outcome::Built { order, refused: Some(refused), .. } => {
             Verdict::refused(refused, &Parts { children, order }, &before)
@@ -90,7 +98,8 @@ pub fn status(
         said.push(Parts { children, order }.storage());
     }
     said.extend(domains(instance));
-    said.push(Said::no(conditions::UPDATE_PENDING, "UpToDate", "Nothing waits to be rolled out."));
+    said.extend(access(instance));
+    said.push(updates(instance));
     status.conditions = conditions::update(&before.conditions, said, instance.metadata.generation, now);
     status
 }
@@ -142,6 +151,45 @@ fn domains(instance: &ServiceInstance) -> Option<Said> {
             "Custom hosts are not routed by this version of the operator; the platform host serves.";
         Said::no(conditions::DOMAINS_READY, "DomainsUnsupported", message)
     })
+}
+
+/// Access from outside is in the schema, and is not made yet.
+fn access(instance: &ServiceInstance) -> Option<Said> {
+    instance.spec.access.as_ref().is_some_and(|access| access.external).then(|| {
+        let message = "Access from outside the cluster is not opened by this version of the operator; it is reached from within.";
+        Said::no(conditions::ACCESS_READY, "AccessUnsupported", message)
+    })
+}
+
+/// Windows are in the schema, and are not kept yet.
+fn updates(instance: &ServiceInstance) -> Said {
+    if instance.spec.maintenance_window.is_some() || instance.spec.rollout_at.is_some() {
+        let message = "Nothing waits to be rolled out. Windows are not kept by this version of the operator: updates are rolled out at once.";
+        return Said::no(conditions::UPDATE_PENDING, "WindowsUnsupported", message);
+    }
+    Said::no(conditions::UPDATE_PENDING, "UpToDate", "Nothing waits to be rolled out.")
+}
+
+/// The status of an instance whose reconciles keep failing: what was said before, and that it does not get on.
+pub fn failing(instance: &ServiceInstance, settings: &Settings, now: Timestamp) -> ServiceInstanceStatus {
+    let mut status = instance.status.clone().unwrap_or_default();
+    let message = "Calls to the API server fail and are tried again. If this lasts, an administrator must look at the operator's log.";
+    let reconciling = conditions::find(&status.conditions, conditions::RECONCILING);
+    let since = reconciling.filter(|one| one.status == "True").map_or(now, |one| one.last_transition_time.0);
+    let bound = SignedDuration::from_secs(i64::from(settings.bounds.provisioning_seconds));
+    let mut said = vec![Said::yes(conditions::RECONCILING, "Retrying", message)];
+    if now.duration_since(since) >= bound {
+        said.push(Said::yes(conditions::STALLED, "Retrying", message));
+    }
+    let generation = instance.metadata.generation;
+    for new in conditions::update(&status.conditions, said, generation, now) {
+        match status.conditions.iter_mut().find(|old| old.type_ == new.type_) {
+            Some(old) => *old = new,
+            None => status.conditions.push(new),
+        }
+    }
+    status.phase = status.phase.or(Some(Phase::Pending));
+    status
 }
 
 /// When the status would change by time alone: once a wait has lasted too long.

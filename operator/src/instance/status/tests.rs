@@ -6,6 +6,7 @@ use crate::{
     instance::{
         fetch::Fetched,
         fixtures::{self, Wanted},
+        power::{self, Power},
         validate::Invalid,
     },
     kinds::Kind,
@@ -58,7 +59,7 @@ fn say(
     at: Timestamp,
 ) -> ServiceInstanceStatus {
     let fetched = with(wanted, before);
-    let order = fixtures::order(&fetched).unwrap();
+    let order = fixtures::order(&with(wanted, None)).unwrap();
     let credentials = Some("credentials".to_owned());
     let outcome = Outcome::Built { order: Box::new(order), credentials, blocked: false, refused: None };
     status(&fetched, children, &outcome, fixtures::settings(), at)
@@ -140,13 +141,29 @@ fn what_serves_goes_on_serving_when_its_order_becomes_wrong() {
     let running = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], None, now);
     let fetched = with(Wanted::Running, Some(&running));
     let invalid = Invalid { reason: "PlanNotFound", message: "gone".into(), waiting: false };
-    let wrong = status(&fetched, &[], &Outcome::Invalid(invalid), fixtures::settings(), now);
+    let outcome = Outcome::Invalid { invalid, power: Power::On, look_again: None };
+    let dead = status(&fetched, &[], &outcome, fixtures::settings(), now);
+    assert_eq!(row(&dead), (Phase::Failed, "False", "False", Some("PlanNotFound")));
+    let wrong = status(&fetched, &[workload(1, 1), pod()], &outcome, fixtures::settings(), now);
     assert_eq!(row(&wrong), (Phase::Degraded, "False", "True", Some("PlanNotFound")));
     assert!(
         is(&wrong, conditions::STALLED)
             && wrong.data_id == running.data_id
             && wrong.endpoints == running.endpoints
     );
+}
+
+#[test]
+fn a_wrong_order_is_no_way_around_a_suspension() {
+    let now = fixtures::now();
+    let running = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], None, now);
+    let fetched = with(Wanted::Suspended, Some(&running));
+    let invalid = Invalid { reason: "ParameterInvalid", message: "no".into(), waiting: false };
+    let (power, _) = power::decide(&fetched.instance.spec, fixtures::settings().unsubscribed, now);
+    let outcome = Outcome::Invalid { invalid, power, look_again: None };
+    let said = status(&fetched, &[workload(0, 0), volume(true)], &outcome, fixtures::settings(), now);
+    assert_eq!(row(&said), (Phase::Suspended, "False", "False", Some("HeldByBilling")));
+    assert!(is(&said, conditions::SUSPENDED) && is(&said, conditions::STALLED));
 }
 
 #[test]

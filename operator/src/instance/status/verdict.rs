@@ -3,6 +3,7 @@
 use super::{Refused, parts::Parts};
 use crate::{
     instance::{power::Power, validate::Invalid},
+    observed::{Child, State},
     settings::Settings,
 };
 use crds::{
@@ -11,6 +12,7 @@ use crds::{
     instance::Phase,
 };
 use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
 
 /// One judgement, from which phase and conditions follow.
 pub(super) struct Verdict {
@@ -50,8 +52,13 @@ impl Verdict {
         self
     }
 
-    /// What was available stays so: not being able to change it does not stop it.
-    fn still_serving(mut self, before: &ServiceInstanceStatus) -> Self {
+    /// What was available and still has a ready pod stays so: not being able to change it does not stop it.
+    fn still_serving(mut self, children: &[Arc<Child>], before: &ServiceInstanceStatus) -> Self {
+        let serves =
+            children.iter().any(|child| matches!(child.state, State::Workload { ready, .. } if ready > 0));
+        if !serves {
+            return self;
+        }
         if let Some(old) =
             conditions::find(&before.conditions, conditions::AVAILABLE).filter(|old| old.status == "True")
         {
@@ -61,11 +68,34 @@ impl Verdict {
         self
     }
 
-    pub(super) fn invalid(invalid: &Invalid, before: &ServiceInstanceStatus) -> Self {
+    /// What can't be built says why; that it may not run says more, and the reason still stalls it.
+    pub(super) fn invalid(
+        invalid: &Invalid,
+        power: &Power,
+        children: &[Arc<Child>],
+        before: &ServiceInstanceStatus,
+    ) -> Self {
+        let pods = children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }));
+        let made = pods || before.credentials_secret_ref.is_some();
+        if let Power::Suspended { reason, message } = power
+            && made
+        {
+            let mut verdict = Self::suspended(pods, reason, message);
+            verdict.stalled = (!invalid.waiting).then(|| (invalid.reason, invalid.message.clone()));
+            return verdict;
+        }
         let phase =
             if invalid.waiting || invalid.reason == "QuotaExceeded" { Phase::Pending } else { Phase::Failed };
-        let verdict = Self::of(phase, false, invalid.reason, &invalid.message).still_serving(before);
+        let verdict =
+            Self::of(phase, false, invalid.reason, &invalid.message).still_serving(children, before);
         if invalid.waiting { verdict.going_on() } else { verdict.stuck() }
+    }
+
+    fn suspended(left: bool, reason: &'static str, message: &str) -> Self {
+        let phase = if left { Phase::Stopping } else { Phase::Suspended };
+        let mut verdict = Self::of(phase, false, reason, message);
+        verdict.suspended = Some((!left, reason, message.to_owned()));
+        if left { verdict.going_on() } else { verdict }
     }
 
     pub(super) fn deleting() -> Self {
@@ -75,7 +105,7 @@ impl Verdict {
 
     pub(super) fn refused(refused: &Refused, parts: &Parts<'_>, before: &ServiceInstanceStatus) -> Self {
         let verdict = Self::of(Phase::Failed, false, refused.reason, &refused.message).stuck();
-        if parts.serves_now() { verdict.still_serving(before) } else { verdict }
+        if parts.serves_now() { verdict.still_serving(parts.children, before) } else { verdict }
     }
 
     pub(super) fn built(
@@ -101,13 +131,7 @@ impl Verdict {
                 verdict.available.0 = false;
                 verdict
             }
-            Power::Suspended { reason, message } => {
-                let left = parts.pods_left();
-                let mut verdict =
-                    Self::of(if left { Phase::Stopping } else { Phase::Suspended }, false, reason, message);
-                verdict.suspended = Some((!left, reason, message.clone()));
-                if left { verdict.going_on() } else { verdict }
-            }
+            Power::Suspended { reason, message } => Self::suspended(parts.pods_left(), reason, message),
         }
     }
 

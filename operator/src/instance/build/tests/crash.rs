@@ -39,12 +39,19 @@ fn released(app: &str) -> (Model, Fetched) {
 fn released_data_is_claimed_before_anything_else() {
     let (mut model, base) = released("wordpress");
     let plan = plan_of(&model, &base);
-    let kinds: Vec<Kind> = plan
-        .operations
-        .iter()
-        .map(|one| if let Operation::Note { key, .. } = one { key.kind } else { panic!("{one:?}") })
-        .collect();
-    assert_eq!(kinds, [Kind::Secret, Kind::PersistentVolumeClaim, Kind::PersistentVolumeClaim]);
+    let claim = |one: &Operation| match one {
+        Operation::Note { key, patch } => (
+            key.kind,
+            patch["metadata"]["uid"].is_string(),
+            patch["metadata"].get("resourceVersion").is_some(),
+        ),
+        other => panic!("{other:?}"),
+    };
+    let claims: Vec<(Kind, bool, bool)> = plan.operations.iter().map(claim).collect();
+    let volume = (Kind::PersistentVolumeClaim, true, true);
+    // Of two that want the same the version decides; the Secret of a volume follows it.
+    assert_eq!(claims.iter().skip(1).copied().collect::<Vec<_>>(), [volume, volume]);
+    assert_eq!((claims[0].0, claims[0].1), (Kind::Secret, true));
     assert!(plan.again);
     let before = model.objects[&Model::data_secret(&base)]["data"].clone();
     converge(&mut model, &base, &mut std::iter::empty());
@@ -66,6 +73,10 @@ fn live(app: &str, restored: bool, crashes: &[usize]) -> Model {
             fixtures::want(spec, wanted);
             if wanted != Wanted::Running {
                 spec.parameters.insert("timezone".into(), "UTC".into());
+                // What the customer is shown changes with it.
+                spec.parameters
+                    .entry("ownerEmail".into())
+                    .and_modify(|email| *email = "new@example.com".into());
             }
         });
         converge(&mut model, &phase, &mut crashes);

@@ -37,13 +37,11 @@ impl Model {
                 self.create(&secret.key, object);
             }
             Operation::Create(object) => self.create(&object.key, object.object.clone()),
-            Operation::Apply { object, uid } => {
-                let there = self.objects.get(&object.key).map(|live| live["metadata"]["uid"].clone());
-                assert!(
-                    uid.is_none() || there == uid.as_ref().map(|uid| json!(uid)),
-                    "a conflict about {:?}",
-                    object.key
-                );
+            Operation::Apply { object, seen } => {
+                let live = self.objects.get(&object.key).map(|live| &live["metadata"]);
+                let seen = seen.as_ref().map(|seen| (json!(seen.uid), json!(seen.version.to_string())));
+                let live = live.map(|live| (live["uid"].clone(), live["resourceVersion"].clone()));
+                assert!(seen.is_none() || seen == live, "a conflict about {:?}", object.key);
                 self.check_order(&object.key, &object.object);
                 self.put(&object.key, object.object.clone());
             }
@@ -178,6 +176,7 @@ impl Model {
             None => Secrets::Lost,
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        fetched.secret_version = secret.map(|secret| text(&secret["metadata"]["resourceVersion"]));
         fetched.secret_uid = secret.map(|secret| text(&secret["metadata"]["uid"]));
         let notes = secret.map(|secret| secret["metadata"]["annotations"].clone()).unwrap_or_default();
         fetched.secret_notes = serde_json::from_value(notes).unwrap_or_default();
