@@ -16,6 +16,9 @@ use crate::wait;
 /// How long a kind may take from its definition to discovery.
 const SERVED: Duration = Duration::from_secs(10);
 
+/// How long a new quota may take until the API server counts by it.
+const COUNTED: Duration = Duration::from_secs(30);
+
 /// The API server said no.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind} {name} was refused: {message}")]
@@ -58,14 +61,24 @@ pub async fn object(client: &Client, object: &DynamicObject, manager: &str) -> R
         (Scope::Namespaced, None) => bail!("{} {} names no namespace", types.kind, object.name_any()),
     };
     let name = object.name_any();
-    match api.patch(&name, &PatchParams::apply(manager).force(), &Patch::Apply(object)).await {
-        Ok(applied) => Ok(applied),
-        Err(kube::Error::Api(status)) => {
-            let kind = types.kind.clone();
-            Err(Refused { kind, name, code: status.code, message: status.message.clone() }.into())
+    let params = PatchParams::apply(manager).force();
+    wait::until(&format!("{} {name} to be counted", types.kind), COUNTED, async || {
+        match api.patch(&name, &params, &Patch::Apply(object)).await {
+            Ok(applied) => Ok(Some(applied)),
+            Err(kube::Error::Api(status)) if is_not_counted_yet(&status.message) => Ok(None),
+            Err(kube::Error::Api(status)) => {
+                let (kind, name) = (types.kind.clone(), name.clone());
+                Err(Refused { kind, name, code: status.code, message: status.message.clone() }.into())
+            }
+            Err(error) => Err(error).with_context(|| format!("{} {name} could not be applied", types.kind)),
         }
-        Err(error) => Err(error).with_context(|| format!("{} {name} could not be applied", types.kind)),
-    }
+    })
+    .await
+}
+
+/// Right after a ResourceQuota was made, the API server may not know yet what is used of it, and refuses whatever counts.
+pub fn is_not_counted_yet(message: &str) -> bool {
+    message.contains("status unknown for quota")
 }
 
 /// A kind just installed is found a moment later only.

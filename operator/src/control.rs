@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// How often everything is looked at whatever the watches say.
 const SWEEP: Duration = Duration::from_secs(45);
 /// How often one instance or tenant is reconciled at the most.
-const OFTEN: Limit = Limit { burst: 5, window: Duration::from_secs(1) };
+const OFTEN: Limit = Limit { burst: 10, window: Duration::from_secs(2) };
 /// How often one plan or template is: their use counts are gathered meanwhile.
 const SELDOM: Limit = Limit { burst: 1, window: Duration::from_millis(1500) };
 

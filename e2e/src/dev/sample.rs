@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use crds::instance::PowerState;
 use crds::managers::{CATALOGUE, ENTITLEMENT, OWNER, TENANT};
-use crds::{ServiceInstance, conditions, names};
-use k8s_openapi::api::core::v1::Namespace;
+use crds::{ServiceInstance, TenantQuota, conditions, names};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 
@@ -17,8 +16,8 @@ use crate::identity::Actor;
 use crate::story::Story;
 use crate::{apply, repository, wait};
 
-/// How long the tenant's namespace may take.
-const NAMESPACE_BOUND: Duration = Duration::from_mins(1);
+/// How long the tenant may take.
+const TENANT_BOUND: Duration = Duration::from_mins(1);
 /// How long the instance may take; a promise to customers is two to five minutes.
 const AVAILABLE_BOUND: Duration = Duration::from_mins(5);
 /// The cluster role of those who may set an entitlement.
@@ -32,8 +31,8 @@ pub(super) async fn walk(cluster: &Cluster, story: Story, simulated: &str) -> Re
     let count = apply::folder(&admin, &config.join("catalog"), CATALOGUE).await?;
     story.step(format!("catalogue applied: {count} templates and plans"));
     let tenant = one(apply::file(&admin, &sample("tenant.yaml"), TENANT).await?, "tenant.yaml")?;
-    until_namespace(&admin, &names::tenant_namespace(&tenant)).await?;
-    story.step(format!("tenant {tenant}: its namespace is there"));
+    until_ready(&admin, &tenant).await?;
+    story.step(format!("tenant {tenant} Ready: namespace, policies, quota"));
 
     let name = one(apply::file(&admin, &sample("postgresql.yaml"), OWNER).await?, "postgresql.yaml")?;
     let instances: Api<ServiceInstance> = Api::namespaced(admin.clone(), &names::tenant_namespace(&tenant));
@@ -57,10 +56,15 @@ fn one(applied: Vec<kube::core::DynamicObject>, file: &str) -> Result<String> {
     Ok(object.with_context(|| format!("config/samples/{file} has no object"))?.name_any())
 }
 
-async fn until_namespace(admin: &Client, name: &str) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(admin.clone());
-    let exists = await_condition(namespaces, name, |found: Option<&Namespace>| found.is_some());
-    wait::within(&format!("the operator to make the namespace {name}"), NAMESPACE_BOUND, exists).await?;
+async fn until_ready(admin: &Client, name: &str) -> Result<()> {
+    let tenants: Api<TenantQuota> = Api::all(admin.clone());
+    let ready = await_condition(tenants, name, |found: Option<&TenantQuota>| {
+        let status = found.and_then(|tenant| Some((tenant.status.as_ref()?, tenant.metadata.generation)));
+        status.is_some_and(|(status, generation)| {
+            conditions::is_true(&status.conditions, conditions::READY, generation)
+        })
+    });
+    wait::within(&format!("the tenant {name} to be Ready"), TENANT_BOUND, ready).await?;
     Ok(())
 }
 
@@ -74,7 +78,7 @@ async fn entitle(cluster: &Cluster, instances: &Api<ServiceInstance>, name: &str
         apply::read(&path)?.into_iter().next().context("config/samples/entitlement.yaml is empty")?;
     entitlement.metadata.uid = instances.get(name).await?.metadata.uid;
     // RBAC's caches take a moment to know a new binding.
-    wait::until("the entitler's rights", NAMESPACE_BOUND, async || {
+    wait::until("the entitler's rights", TENANT_BOUND, async || {
         match apply::object(&client, &entitlement, ENTITLEMENT).await {
             Ok(_) => Ok(Some(())),
             Err(error) if is_forbidden(&error) => Ok(None),

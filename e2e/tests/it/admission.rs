@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use crds::quota::Admitted;
 use crds::{ServiceInstance, TenantQuota, TenantQuotaStatus, conditions};
+use e2e::apply::is_not_counted_yet;
 use e2e::wait;
 use futures::{StreamExt as _, TryStreamExt as _, future};
 use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
@@ -31,17 +32,23 @@ fn limit(instances: usize) -> Value {
 async fn order_all(world: &World, tenant: &Tenant) -> Result<()> {
     let writers = (0..WRITERS).map(|writer| async move {
         let api: Api<ServiceInstance> = Api::namespaced(world.cluster().admin().await?, tenant.namespace());
-        let orders =
-            (writer..ORDERED).step_by(WRITERS).map(|number| {
-                let object = json!({
-                    "apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
-                    "metadata": {"name": format!("db-{number}")}, "spec": {"planRef": "postgresql-small"},
-                });
-                let api = api.clone();
-                async move {
-                    anyhow::Ok(api.create(&PostParams::default(), &serde_json::from_value(object)?).await?)
-                }
+        let orders = (writer..ORDERED).step_by(WRITERS).map(|number| {
+            let object = json!({
+                "apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
+                "metadata": {"name": format!("db-{number}")}, "spec": {"planRef": "postgresql-small"},
             });
+            let api = api.clone();
+            async move {
+                let object = serde_json::from_value(object)?;
+                wait::until("an order to be counted", BOUND, async || {
+                    match api.create(&PostParams::default(), &object).await {
+                        Err(kube::Error::Api(status)) if is_not_counted_yet(&status.message) => Ok(None),
+                        created => Ok(Some(created?)),
+                    }
+                })
+                .await
+            }
+        });
         future::try_join_all(orders).await
     });
     future::try_join_all(writers).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use crds::instance::Phase;
 use crds::{ServiceInstance, conditions, managers};
+use e2e::apply::is_not_counted_yet;
 use e2e::wait;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
@@ -155,9 +156,9 @@ impl Instance {
     }
 }
 
-/// RBAC itself says no, not a policy.
+/// RBAC itself says no, not a policy; or a quota that was just made is not counted yet.
 fn is_not_yet_bound(message: &str) -> bool {
-    message.contains("cannot patch resource")
+    message.contains("cannot patch resource") || is_not_counted_yet(message)
 }
 
 impl std::fmt::Display for Instance {
