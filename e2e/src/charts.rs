@@ -25,10 +25,14 @@ const VALUES: [&str; 2] = ["operator.deploy=false", "apiServer.deploy=false"];
 
 /// Installs or upgrades the resource types, waits until they are served, then the rest.
 pub async fn install(helm: &Path, cluster: &Cluster) -> Result<()> {
-    let charts = repository::root().join("charts");
-    upgrade(helm, cluster, "nakhoda-crds", charts.join("nakhoda-crds"), &[]).await?;
-    until_established(cluster).await?;
-    upgrade(helm, cluster, "nakhoda", charts.join("nakhoda"), &VALUES).await
+    install_types(helm, cluster).await?;
+    upgrade(helm, cluster, "nakhoda", repository::root().join("charts/nakhoda"), &VALUES).await
+}
+
+/// Installs or upgrades the resource types alone, and waits until they are served.
+pub async fn install_types(helm: &Path, cluster: &Cluster) -> Result<()> {
+    upgrade(helm, cluster, "nakhoda-crds", repository::root().join("charts/nakhoda-crds"), &[]).await?;
+    until_established(cluster).await
 }
 
 /// Forgets installations a killed `up` left half-way: Helm would refuse to go on. Only where nobody

@@ -76,7 +76,7 @@ pub enum State {
     Volume(Volume),
     /// A ResourceQuota: whether its controller has counted by the newest limits.
     Quota {
-        /// Whether `status.hard` equals `spec.hard`.
+        /// Whether `status.hard` equals `spec.hard` and all of it is counted.
         settled: bool,
     },
     /// A pod.
@@ -242,5 +242,8 @@ fn quota_is_settled(object: &Value) -> bool {
         all.sort();
         Some(all)
     };
-    hard("/spec/hard").is_some_and(|wanted| hard("/status/hard") == Some(wanted))
+    let counted = |name: &String| object.pointer("/status/used").is_some_and(|used| used.get(name).is_some());
+    hard("/spec/hard").is_some_and(|wanted| {
+        wanted.iter().all(|(name, _)| counted(name)) && hard("/status/hard") == Some(wanted)
+    })
 }

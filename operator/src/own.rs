@@ -6,7 +6,7 @@ use kube::{Resource, ResourceExt as _, core::ApiResource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -23,11 +23,13 @@ pub trait Own: Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + Sy
 #[derive(Debug)]
 pub struct Newest<K> {
     written: Mutex<HashMap<String, Arc<K>>>,
+    /// The uids whose end we have written: nothing is left to do for them, whatever the cache still shows.
+    finished: Mutex<HashSet<String>>,
 }
 
 impl<K> Default for Newest<K> {
     fn default() -> Self {
-        Self { written: Mutex::default() }
+        Self { written: Mutex::default(), finished: Mutex::default() }
     }
 }
 
@@ -58,8 +60,18 @@ impl<K: Own> Newest<K> {
         Some(object)
     }
 
+    /// Whether we have written its end.
+    pub fn is_finished(&self, uid: &str) -> bool {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).contains(uid)
+    }
+
+    fn finish(&self, uid: &str) {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
+    }
+
     /// Forgets everything that is gone.
     pub fn keep_only(&self, alive: impl Fn(&str) -> bool) {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid| alive(uid));
         self.written.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| alive(uid));
     }
 }
@@ -98,8 +110,8 @@ pub async fn remove_finalizer<K: Own>(
     let finalizers: Vec<String> =
         object.finalizers().iter().filter(|one| *one != labels::FINALIZER).cloned().collect();
     match write_finalizers(cluster, object, &finalizers).await {
-        Ok(answer) => {
-            newest.keep(&answer);
+        Ok(_) => {
+            newest.finish(object.meta().uid.as_deref().unwrap_or_default());
             Ok(())
         }
         Err(error) if error.is_not_found() => Ok(()),

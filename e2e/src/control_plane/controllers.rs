@@ -22,6 +22,7 @@ fn controller_manager(site: &Site<'_>, server: &Server) -> Result<Process> {
         flag("kubeconfig", site.write_kubeconfig("kube-controller-manager", user, None, server)?),
         // A test that kills the API server must not end this one for a lost lease.
         flag("leader-elect", "false"),
+        flag("resource-quota-sync-period", "5s"),
         flag("use-service-account-credentials", "true"),
         flag("service-account-private-key-file", site.pki.service_account_key()),
         flag("root-ca-file", site.pki.ca()),

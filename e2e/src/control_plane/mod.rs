@@ -20,6 +20,7 @@ use futures::future::select_all;
 use http::Request;
 use nix::sys::signal::Signal;
 
+use crate::charts;
 use crate::cluster::Cluster;
 use crate::kubeconfig::{self, Credential, Server};
 use crate::pki::Pki;
@@ -75,6 +76,10 @@ impl ControlPlane {
         story.step(format!("API server ready at {}", server.url));
 
         let admin = control_plane.cluster.admin().await?;
+        // The controller-manager counts objects for quotas by the kinds that it finds when it starts; of later ones it learns
+        // within half a minute only.
+        charts::forget_unfinished(&control_plane.cluster).await?;
+        charts::install_types(&tools.helm, &control_plane.cluster).await?;
         nodes::declare(&admin).await?;
         control_plane.controllers = controllers::start(&site, &server)?;
         let nodes = nodes::until_ready(&admin);

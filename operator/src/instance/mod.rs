@@ -230,7 +230,8 @@ async fn delete(
     instance: Arc<ServiceInstance>,
     now: Timestamp,
 ) -> Result<Action, CallError> {
-    if !instance.finalizers().iter().any(|one| one == labels::FINALIZER) {
+    let finished = context.own_instances.is_finished(&instance.uid().unwrap_or_default());
+    if finished || !instance.finalizers().iter().any(|one| one == labels::FINALIZER) {
         return Ok(Action::await_change());
     }
     match cleanup::cleanup(context, &instance, now).await? {

@@ -17,7 +17,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// As the calls'.
 pub async fn delete(context: &Context, tenant: Arc<TenantQuota>) -> Result<Action, CallError> {
-    if !tenant.finalizers().iter().any(|one| one == labels::FINALIZER) {
+    let finished = context.own_tenants.is_finished(&tenant.uid().unwrap_or_default());
+    if finished || !tenant.finalizers().iter().any(|one| one == labels::FINALIZER) {
         return Ok(Action::await_change());
     }
     let namespace = names::tenant_namespace(&tenant.name_any());

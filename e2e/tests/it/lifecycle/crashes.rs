@@ -92,7 +92,7 @@ async fn step_by_step(
         if killed(world, operator, life, step, case, expected).await.with_context(|| what.clone())? {
             count.killed += 1;
         } else {
-            ensure!(!case.write.is_certain(), "{what}: the write did not come");
+            ensure!(!reference[&step].is_certain(&case.write), "{what}: the write did not come");
             count.missed.push(what);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use crds::labels;
+use e2e::proxy::Call;
 use e2e::wait;
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
@@ -22,8 +23,19 @@ const QUIET: Duration = Duration::from_millis(2500);
 pub(super) struct Undisturbed {
     /// The longest of the traces.
     pub(super) writes: Vec<Write>,
+    /// Those of them that every trace has.
+    common: Vec<Write>,
+    /// What the API server refused; it is in no trace.
+    refused: Vec<String>,
     /// The masked state after it.
     pub(super) state: String,
+}
+
+impl Undisturbed {
+    /// How often a status is written depends on what the cluster tells when; what else every life has is certain.
+    pub(super) fn is_certain(&self, write: &Write) -> bool {
+        !write.is_of_status() && self.common.contains(write)
+    }
 }
 
 /// All steps.
@@ -48,9 +60,19 @@ async fn run(world: &World, operator: &RunningOperator) -> Result<Reference> {
         try_join_all(lives.iter().map(|life| life.is_counted(step))).await?;
         world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, BOUND).await?;
         let state = common_state(&lives, step).await?;
-        let traces = lives.iter().map(|life| Write::all(&life.writes(world, operator, before)));
-        let writes = traces.max_by_key(Vec::len).unwrap_or_default();
-        reference.insert(step, Undisturbed { writes, state });
+        let mut refused = Vec::new();
+        let mut traces: Vec<Vec<Write>> = Vec::new();
+        for life in &lives {
+            let calls = life.writes(world, operator, before);
+            let (done, not): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(Call::is_committed);
+            refused.extend(not.iter().map(ToString::to_string));
+            traces.push(Write::all(&done));
+        }
+        traces.sort_by_key(Vec::len);
+        let writes = traces.pop().unwrap_or_default();
+        let is_common = |write: &&Write| traces.iter().all(|trace| trace.contains(write));
+        let common = writes.iter().filter(is_common).cloned().collect();
+        reference.insert(step, Undisturbed { writes, common, refused, state });
     }
     Ok(reference)
 }
@@ -76,6 +98,7 @@ fn every_step_of_an_undisturbed_life_ends_settled_and_writes_little() -> Result<
         for (step, undisturbed) in reference {
             let writes: Vec<String> = undisturbed.writes.iter().map(ToString::to_string).collect();
             println!("{:8} {:2}  {}", format!("{step:?}"), writes.len(), writes.join(", "));
+            undisturbed.refused.iter().for_each(|call| println!("{:12}refused: {call}", ""));
         }
         ensure!(reference[&Step::Stop].writes.len() <= 6, "stopping is one change of a workload");
         Ok(())

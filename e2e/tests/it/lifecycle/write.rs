@@ -55,9 +55,9 @@ impl Write {
         Rule::new(matcher, action).nth(self.nth)
     }
 
-    /// How often a status is written depends on what the cluster tells when; anything else is certain.
-    pub(super) fn is_certain(&self) -> bool {
-        self.subresource.is_none()
+    /// Whether it writes what is observed, not what should be.
+    pub(super) fn is_of_status(&self) -> bool {
+        self.subresource.as_deref() == Some("status")
     }
 }
 
