@@ -34,6 +34,14 @@ pub enum CallError {
     /// The call did not get through, or its answer did not.
     #[error("the API server can't be reached: {0}")]
     Transport(#[source] kube::Error),
+    /// There is an object of that name which is somebody else's.
+    #[error("there is a {kind} {name} that is somebody else's")]
+    Taken {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// This replica no longer leads: it may not write.
     #[error("this replica no longer leads, so it writes nothing")]
     NotLeading,

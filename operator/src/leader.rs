@@ -1,4 +1,4 @@
-//! Leader election on a Lease: 7 s, renewed every 2 s, observed every second.
+//! Leader election on a Lease: 7 s, renewed every 2 s, observed every half second.
 //!
 //! Our own small module, since the libraries at hand compare the holder's time stamps with the local clock; a clock
 //! that is an hour off would make two leaders. Here, as in client-go, a lease has run out when it did not *change*
@@ -30,7 +30,7 @@ pub const DURATION: Duration = Duration::from_secs(7);
 /// How often the leader renews.
 pub const RENEW: Duration = Duration::from_secs(2);
 /// How often a standby looks.
-const OBSERVE: Duration = Duration::from_secs(1);
+const OBSERVE: Duration = Duration::from_millis(500);
 /// The longest that one call for the lease may take.
 const CALL: Duration = Duration::from_secs(2);
 

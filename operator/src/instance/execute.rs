@@ -11,7 +11,7 @@ use crate::{
     clock,
     observed::{Child, Key},
 };
-use crds::template::SecretType;
+use crds::{labels, template::SecretType};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Instant};
 
@@ -33,7 +33,13 @@ pub async fn execute(
             let object = generate(secret).await?;
             created(cluster.create(&secret.key, &object).await)
         }
-        Operation::Create(object) => created(cluster.create(&object.key, &object.object).await),
+        Operation::Create(object) => {
+            created(cluster.create(&object.key, &object.object).await)?;
+            match cluster.get(&object.key).await? {
+                Some(live) if !is_ours(&live, &object.object) => Err(taken(&object.key)),
+                _ => Ok(()),
+            }
+        }
         Operation::Apply { object, seen } => {
             let answer = apply(cluster, object, seen.as_deref()).await?;
             remember(children, &object.key, &answer);
@@ -54,7 +60,14 @@ pub async fn execute(
 
 /// Applies onto the version that was planned from. Where only others' fields (a controller's status, mostly) have changed
 /// since, it is tried once more onto the newest version; where ours have, the next reconcile must plan anew.
+///
+/// What was not seen is looked for once more, past the cache: it may be there all the same, or somebody else's.
 async fn apply(cluster: &Cluster, object: &Object, seen: Option<&Child>) -> Result<Value, CallError> {
+    let found = match seen {
+        Some(_) => None,
+        None => find(cluster, object).await?,
+    };
+    let seen = seen.or(found.as_ref());
     let version = seen.map(|child| Seen { uid: child.uid.clone(), version: child.version });
     match (cluster.apply(&object.key, &object.object, version.as_ref()).await, seen) {
         (Err(error), Some(seen)) if error.code() == Some(409) => {
@@ -73,6 +86,31 @@ async fn apply(cluster: &Cluster, object: &Object, seen: Option<&Child>) -> Resu
         }
         (result, _) => result,
     }
+}
+
+async fn find(cluster: &Cluster, object: &Object) -> Result<Option<Child>, CallError> {
+    let key = &object.key;
+    let Some(live) = cluster.look(&key.kind.resource(), &key.namespace, &key.name).await? else {
+        return Ok(None);
+    };
+    if is_ours(&live, &object.object) { Ok(Child::reduce(key.kind, &live)) } else { Err(taken(key)) }
+}
+
+/// Whether a live object is the one that is desired, by its labels: of the same data, else of the same instance and tenant.
+fn is_ours(live: &Value, desired: &Value) -> bool {
+    let same = |label: &str| {
+        let of = |object: &Value| object.pointer("/metadata/labels").and_then(|all| all.get(label)).cloned();
+        of(live) == of(desired)
+    };
+    same(labels::MANAGED_BY)
+        && same(labels::TENANT)
+        && same(labels::DATA)
+        && (same(labels::INSTANCE)
+            || desired.pointer("/metadata/labels").is_some_and(|all| all.get(labels::DATA).is_some()))
+}
+
+fn taken(key: &Key) -> CallError {
+    CallError::Taken { kind: key.kind.name(), name: key.name.clone() }
 }
 
 fn created(result: Result<Value, CallError>) -> Result<(), CallError> {

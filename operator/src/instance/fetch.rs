@@ -245,7 +245,15 @@ async fn read_credentials(
         return Ok(None);
     };
     let found = context.cluster.get(&apply::key(Kind::Secret, namespace, &name.name)).await?;
-    let uid = found.as_ref().and_then(|secret| secret.pointer("/metadata/uid")).and_then(Value::as_str);
+    // One that somebody else put in its place does not count.
+    let ours = found.filter(|secret| {
+        let label = |name: &str| {
+            secret.pointer("/metadata/labels").and_then(|all| all.get(name)).and_then(Value::as_str)
+        };
+        label(labels::MANAGED_BY) == Some(labels::MANAGER)
+            && label(labels::INSTANCE) == instance.metadata.uid.as_deref()
+    });
+    let uid = ours.as_ref().and_then(|secret| secret.pointer("/metadata/uid")).and_then(Value::as_str);
     Ok(uid.map(|uid| (name.name.clone(), uid.to_owned())))
 }
 

@@ -183,7 +183,8 @@ async fn converge(
         if plan.again && refused.is_none() && rounds < ROUNDS {
             continue;
         }
-        let credentials = desired.credentials.map(|object| object.key.name);
+        // What was refused may not be there: the status names only credentials that are.
+        let credentials = desired.credentials.filter(|_| refused.is_none()).map(|object| object.key.name);
         let outcome =
             Outcome::Built { order: Box::new(order), credentials, blocked: plan.blocked.is_some(), refused };
         return Ok((fetched, outcome));
@@ -207,6 +208,12 @@ async fn execute_all(context: &Context, plan: &plan::Plan) -> Result<Option<Refu
                 let message = "The cluster's storage refuses the change of a volume: its class can't grow. An administrator must allow \
                                it, or move the data. It is tried again.";
                 refused.get_or_insert(Refused { reason: "VolumeNotExpandable", message: message.to_owned() });
+            }
+            Err(CallError::Taken { kind, name }) => {
+                let message = format!(
+                    "There is a {kind} {name} that Nakhoda did not make for it. An administrator must remove it."
+                );
+                refused.get_or_insert(Refused { reason: "NameTaken", message });
             }
             Err(error) if error.is_invalid() => {
                 let detail: String = error.to_string().chars().take(400).collect();
