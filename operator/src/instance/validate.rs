@@ -4,6 +4,7 @@ use super::{
     fetch::{Fetched, InTheWay, Place, Secrets},
     parameters,
     power::{self, Power},
+    status,
 };
 use crate::{kinds::Kind, observed::Child, settings::Settings, template};
 use crds::{
@@ -296,13 +297,12 @@ fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<
         let message = "A volume with its data is being deleted and goes once no pod uses it. An administrator must save the data now.";
         return Err(Invalid::stalled("VolumeBeingDeleted", message));
     }
-    let was_complete =
-        fetched.instance.status.as_ref().is_some_and(|status| status.credentials_secret_ref.is_some());
+    let was_complete = fetched.instance.status.as_ref().is_some_and(status::storage_was_complete);
     let all = template.spec.components.iter().map(|component| component.volumes.len()).sum::<usize>();
     if was_complete && fetched.volumes.len() < all {
         let message = "A volume with its data is gone. An empty one in its place would pass for the data: an administrator must restore it, \
                        or delete the instance.";
-        return Err(Invalid::stalled("VolumeMissing", message));
+        return Err(Invalid::stalled(status::VOLUME_MISSING, message));
     }
     Ok(())
 }

@@ -164,6 +164,34 @@ fn a_secret_of_the_right_name_that_is_not_ours_is_neither_used_nor_changed() -> 
     })
 }
 
+#[test]
+fn credentials_that_somebody_put_in_the_place_of_ours_are_not_shown() -> Result<()> {
+    block_on(async {
+        let world = World::shared_stories().await?;
+        let operator = world.operator("a").await?;
+        let tenant = world.tenant("forger", limit(2)).await?;
+        let db = world.instance(&tenant, "db", json!({"planRef": "postgresql-small"})).await?;
+        db.entitle().await?;
+        let running = db.settled_in(Phase::Running, BOUND).await?.status.context("a status")?;
+        let name = running.credentials_secret_ref.context("credentials")?.name;
+        let secrets: Api<Secret> = Api::namespaced(world.admin(), tenant.namespace());
+        operator.stop();
+        secrets.delete(&name, &DeleteParams::default()).await?;
+        let forged =
+            json!({"metadata": {"name": name}, "stringData": {"host": "elsewhere", "password": "known"}});
+        secrets.create(&PostParams::default(), &serde_json::from_value(forged)?).await?;
+        operator.restart().await?;
+        let now = db.wait_for("rid of the forged credentials", BOUND, |one| {
+            let status = one.status.as_ref();
+            let shown = status.and_then(|status| status.credentials_secret_ref.as_ref());
+            shown.is_none_or(|shown| shown.name != name)
+                && says(one, conditions::STALLED, "True", "NameTaken")
+        });
+        now.await?;
+        Ok(())
+    })
+}
+
 pub(crate) fn says(instance: &ServiceInstance, condition: &str, status: &str, reason: &str) -> bool {
     let said = instance.status.as_ref().and_then(|all| conditions::find(&all.conditions, condition));
     said.is_some_and(|said| said.status == status && said.reason == reason && !said.message.is_empty())

@@ -89,19 +89,41 @@ pub fn status(
         status.data_id = Some(order.data_id.clone());
         status.endpoints = Some(endpoints(order));
         status.components = parts.components();
-        status.credentials_secret_ref =
-            credentials.clone().map(|name| SecretRef { name }).or(status.credentials_secret_ref);
+        // Only a Secret that is there and ours is shown.
+        let kept = status.credentials_secret_ref.filter(|_| fetched.credentials_there.is_some());
+        status.credentials_secret_ref = credentials.clone().map(|name| SecretRef { name }).or(kept);
     }
     let mut said = verdict.conditions();
     said.push(admitted(&fetched.place, &instance.spec.plan_ref));
-    if let Outcome::Built { order, .. } = outcome {
-        said.push(Parts { children, order }.storage());
+    match outcome {
+        Outcome::Built { order, .. } => said.push(Parts { children, order }.storage()),
+        Outcome::Invalid { invalid, .. } if invalid.reason == VOLUME_MISSING => {
+            said.push(Said::no(conditions::STORAGE_READY, VOLUME_MISSING, invalid.message.clone()));
+        }
+        _ => {}
     }
     said.extend(domains(instance));
     said.extend(access(instance));
     said.push(updates(instance));
     status.conditions = conditions::update(&before.conditions, said, instance.metadata.generation, now);
+    // What was known of the storage is not forgotten while nothing can be built: it says whether there is data to lose.
+    let storage = conditions::find(&before.conditions, conditions::STORAGE_READY);
+    if let Some(old) =
+        storage.filter(|_| conditions::find(&status.conditions, conditions::STORAGE_READY).is_none())
+    {
+        status.conditions.push(old.clone());
+    }
     status
+}
+
+/// The reason of a volume that was there once and is gone.
+pub const VOLUME_MISSING: &str = "VolumeMissing";
+const VOLUME_PENDING: &str = "VolumePending";
+
+/// Whether every volume was there once, so that one that is missing now is data lost and not a beginning.
+pub fn storage_was_complete(status: &ServiceInstanceStatus) -> bool {
+    conditions::find(&status.conditions, conditions::STORAGE_READY)
+        .is_some_and(|said| said.reason != VOLUME_PENDING)
 }
 
 fn endpoints(order: &Validated) -> Endpoints {

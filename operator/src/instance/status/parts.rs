@@ -72,10 +72,12 @@ impl Parts<'_> {
             let message = "A volume is being made larger; the app may have to be restarted for it.";
             return Said::no(conditions::STORAGE_READY, "VolumeGrowing", message);
         }
-        if volumes().all(|volume| volume.bound) {
+        let all: usize =
+            self.order.template.spec.components.iter().map(|component| component.volumes.len()).sum();
+        if volumes().all(|volume| volume.bound) && volumes().count() >= all {
             return Said::yes(conditions::STORAGE_READY, "Bound", "Every volume is bound.");
         }
         let message = "A volume is not bound yet: the cluster's storage provides it, or waits for the pod that uses it.";
-        Said::no(conditions::STORAGE_READY, "VolumePending", message)
+        Said::no(conditions::STORAGE_READY, super::VOLUME_PENDING, message)
     }
 }

@@ -24,9 +24,14 @@ pub(super) struct Verdict {
     suspended: Option<(bool, &'static str, String)>,
 }
 
+/// Whether it had credentials or complete volumes before.
+fn was_made(before: &ServiceInstanceStatus) -> bool {
+    before.credentials_secret_ref.is_some() || super::storage_was_complete(before)
+}
+
 /// Whether nothing was made of it before.
 fn never_made(before: &ServiceInstanceStatus) -> bool {
-    before.phase.is_none() || before.credentials_secret_ref.is_none()
+    before.phase.is_none() || !was_made(before)
 }
 
 impl Verdict {
@@ -76,7 +81,7 @@ impl Verdict {
         before: &ServiceInstanceStatus,
     ) -> Self {
         let pods = children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }));
-        let made = pods || before.credentials_secret_ref.is_some();
+        let made = pods || was_made(before);
         if let Power::Suspended { reason, message } = power
             && made
         {
