@@ -224,6 +224,12 @@ async fn execute_all(context: &Context, plan: &plan::Plan) -> Result<Option<Refu
             }
             Err(error) => return Err(error),
         }
+        // Data is claimed in an order that means something: what was refused must not be passed over.
+        if refused.is_some()
+            && matches!(operation, plan::Operation::Note { .. } | plan::Operation::Generate(_))
+        {
+            break;
+        }
     }
     Ok(refused)
 }

@@ -169,15 +169,26 @@ fn notes(desired: &Desired, fetched: &Fetched) -> Option<Operation> {
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let patch = json!({"metadata": {"uid": uid, "annotations": changed}});
-    (!changed.is_empty()).then(|| Operation::Note { key: desired.secret.key.clone(), patch })
+    let mut patch = json!({"metadata": {"uid": uid, "annotations": changed}});
+    // The volumes are ours by now, so the Secret is as well: marks of an earlier release on it would end in its destruction.
+    let released = !fetched.volumes.is_empty() && fetched.secret_notes.contains_key(labels::RELEASED_AT);
+    if released {
+        patch["metadata"]["labels"] = owner_labels(fetched);
+        patch["metadata"]["annotations"][labels::RELEASED_AT] = Value::Null;
+        patch["metadata"]["annotations"][labels::KEEP_UNTIL] = Value::Null;
+    }
+    (released || !changed.is_empty()).then(|| Operation::Note { key: desired.secret.key.clone(), patch })
+}
+
+fn owner_labels(fetched: &Fetched) -> Value {
+    let metadata = &fetched.instance.metadata;
+    json!({labels::INSTANCE: metadata.uid, labels::INSTANCE_NAME: metadata.name})
 }
 
 /// Released data that this instance restores is taken up first, volume by volume and then its Secret, each in the very
 /// version that was seen: of two instances that want the same, one gets it.
 fn claims(fetched: &Fetched) -> Vec<Operation> {
-    let uid = fetched.instance.metadata.uid.as_deref().unwrap_or_default();
-    let labels = json!({labels::INSTANCE: uid, labels::INSTANCE_NAME: fetched.instance.metadata.name});
+    let labels = owner_labels(fetched);
     let cleared = json!({labels::RELEASED_AT: null, labels::KEEP_UNTIL: null});
     let mut claims: Vec<Operation> = fetched
         .volumes

@@ -110,3 +110,23 @@ proptest! {
         prop_assert_eq!(&live(app, restored, &crashes).masked(), &UNDISTURBED[&(app, restored)]);
     }
 }
+
+#[test]
+fn marks_of_release_are_taken_off_the_secret_of_volumes_that_are_ours() {
+    let (mut model, base) = released("postgresql");
+    // The claim of the Secret was refused once, and its volume was claimed all the same.
+    let plan = plan_of(&model, &base);
+    for claim in plan.operations.iter().skip(1) {
+        model.execute(claim);
+    }
+    let healing = plan_of(&model, &base);
+    let Some(Operation::Note { key, patch }) = healing.operations.first() else { panic!("{healing:?}") };
+    assert_eq!(
+        (key.kind, &patch["metadata"]["annotations"][labels::KEEP_UNTIL]),
+        (Kind::Secret, &Value::Null)
+    );
+    converge(&mut model, &base, &mut std::iter::empty());
+    let secret = &model.objects[&Model::data_secret(&base)];
+    assert_eq!(secret["metadata"]["labels"][labels::INSTANCE], fixtures::UID);
+    assert!(!secret.to_string().contains(labels::RELEASED_AT));
+}
