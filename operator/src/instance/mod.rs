@@ -224,10 +224,8 @@ async fn execute_all(context: &Context, plan: &plan::Plan) -> Result<Option<Refu
             }
             Err(error) => return Err(error),
         }
-        // Data is claimed in an order that means something: what was refused must not be passed over.
-        if refused.is_some()
-            && matches!(operation, plan::Operation::Note { .. } | plan::Operation::Generate(_))
-        {
+        // Data is begun and claimed in an order that means something: what was refused must not be passed over.
+        if refused.is_some() && plan.again {
             break;
         }
     }

@@ -185,7 +185,7 @@ fn owner_labels(fetched: &Fetched) -> Value {
     json!({labels::INSTANCE: metadata.uid, labels::INSTANCE_NAME: metadata.name})
 }
 
-/// Released data that this instance restores is taken up first, volume by volume and then its Secret, each in the very
+/// Released data that this instance restores is taken up first, its Secret and then volume by volume, each in the very
 /// version that was seen: of two instances that want the same, one gets it.
 fn claims(fetched: &Fetched) -> Vec<Operation> {
     let labels = owner_labels(fetched);
