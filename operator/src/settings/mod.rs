@@ -3,11 +3,12 @@
 use crds::{schema, span};
 use jiff::SignedDuration;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{fs, path::Path};
 
 /// What an administrator decides for the whole platform. Every key is explained in `config/default.yaml`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The DNS zone below which every instance has its platform host.
@@ -39,7 +40,7 @@ pub struct Settings {
 }
 
 /// How long data is kept, and how long its destruction waits.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetentionBounds {
     /// The longest that an instance may ask for, such as `90d`.
@@ -73,7 +74,7 @@ fn an_hour() -> u32 {
 }
 
 /// What happens to an instance that nobody pays for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unsubscribed {
     /// It does not run.
@@ -84,7 +85,7 @@ pub enum Unsubscribed {
 }
 
 /// The ingress controller.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ingress {
     /// Its class; none: the cluster's default.
@@ -96,7 +97,7 @@ pub struct Ingress {
 }
 
 /// The network around the tenants.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
     /// Where DNS is, as peers of a NetworkPolicy.
@@ -134,7 +135,7 @@ fn private_ranges() -> Vec<String> {
 }
 
 /// What the chart made.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Install {
     /// The operator's service account.
@@ -160,7 +161,7 @@ fn api_account() -> String {
 }
 
 /// How much is done at once.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Concurrency {
     /// Instances reconciled at the same time.
@@ -186,7 +187,7 @@ fn eight() -> u16 {
 }
 
 /// How long something may take, in seconds.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bounds {
     /// From the first child to Available.
