@@ -1,5 +1,11 @@
 //! The operator's settings: one documented file (`config/default.yaml`), checked at start.
 
+mod images;
+mod updates;
+
+pub use images::Images;
+pub use updates::Updates;
+
 use crds::{schema, span};
 use jiff::SignedDuration;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
@@ -37,6 +43,12 @@ pub struct Settings {
     /// How long data is kept.
     #[serde(default)]
     pub retention: RetentionBounds,
+    /// Where images are pulled from.
+    #[serde(default)]
+    pub images: Images,
+    /// When changes that are not an owner's own are rolled out.
+    #[serde(default)]
+    pub updates: Updates,
 }
 
 /// How long data is kept, and how long its destruction waits.
@@ -280,7 +292,7 @@ impl Settings {
         if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
             return Some("bounds must be at least 30 seconds".to_owned());
         }
-        None
+        self.images.problem().or_else(|| self.updates.problem())
     }
 }
 

@@ -7,10 +7,11 @@ use crate::{
         fetch::Fetched,
         fixtures::{self, Wanted},
         power::{self, Power},
+        rollout::Rollout,
         validate::Invalid,
     },
     kinds::Kind,
-    observed::{Child, Owner, State, Volume},
+    observed::{Child, Owner, PodTemplate, State, Volume},
 };
 use crds::{Quantity, ServiceInstanceStatus, conditions, instance::Phase};
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,7 @@ fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
         version: 1,
         hash: None,
         digest: None,
+        inputs: None,
         component: Some("db".into()),
         data: None,
         tenant: None,
@@ -34,7 +36,14 @@ fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
 }
 
 fn workload(replicas: i64, ready: i64) -> Arc<Child> {
-    let state = State::Workload { replicas, current: replicas, ready, updated: replicas, observed: true };
+    let state = State::Workload {
+        replicas,
+        current: replicas,
+        ready,
+        updated: replicas,
+        observed: true,
+        pods: PodTemplate::default(),
+    };
     child(Kind::StatefulSet, "db", state)
 }
 
@@ -61,7 +70,13 @@ fn say(
     let fetched = with(wanted, before);
     let order = fixtures::order(&with(wanted, None)).unwrap();
     let credentials = Some("credentials".to_owned());
-    let outcome = Outcome::Built { order: Box::new(order), credentials, blocked: false, refused: None };
+    let outcome = Outcome::Built {
+        order: Box::new(order),
+        credentials,
+        blocked: false,
+        refused: None,
+        rollout: Rollout::UpToDate,
+    };
     status(&fetched, children, &outcome, fixtures::settings(), at)
 }
 
@@ -171,7 +186,8 @@ fn what_the_api_server_refuses_for_good_is_said_and_stalls() {
     let fetched = with(Wanted::Running, None);
     let order = Box::new(fixtures::order(&fetched).unwrap());
     let refused = Some(Refused { reason: "Rejected", message: "no".into() });
-    let outcome = Outcome::Built { order, credentials: None, blocked: false, refused };
+    let outcome =
+        Outcome::Built { order, credentials: None, blocked: false, refused, rollout: Rollout::UpToDate };
     let said = status(&fetched, &[], &outcome, fixtures::settings(), fixtures::now());
     assert_eq!(row(&said), (Phase::Failed, "False", "False", Some("Rejected")));
     assert!(is(&said, conditions::STALLED));
