@@ -69,6 +69,9 @@ pub async fn reconcile(instance: Arc<ServiceInstance>, context: Arc<Context>) ->
     }
     let children = context.children_of(&fetched.instance);
     let status = status::status(&fetched, &children, &outcome, &context.settings, now);
+    if let Some(pause) = status::too_early_to_say(fetched.instance.status.as_ref(), &status, now) {
+        return Ok(Action::requeue(pause));
+    }
     write_status(&context, &fetched.instance, &status).await?;
     Ok(next(&outcome, &status, &context, now))
 }

@@ -126,6 +126,31 @@ pub fn status(
     status
 }
 
+/// For how long what changes on the way to the first start is not written on its own: most of it is over by then.
+const SMALL_STEPS: SignedDuration = SignedDuration::from_secs(20);
+
+/// Whether `now` is too early to write `after`, and how much so: where it was said a moment ago that the instance is being made, and
+/// nothing is new but how many of its parts are up.
+pub fn too_early_to_say(
+    before: Option<&ServiceInstanceStatus>,
+    after: &ServiceInstanceStatus,
+    now: Timestamp,
+) -> Option<std::time::Duration> {
+    let before = before.filter(|before| *before != after && before.phase == Some(Phase::Provisioning))?;
+    let known = |status: &ServiceInstanceStatus| {
+        let ServiceInstanceStatus { components: _, conditions, .. } = status.clone();
+        let conditions: Vec<_> =
+            conditions.into_iter().filter(|one| one.type_ != conditions::STORAGE_READY).collect();
+        ServiceInstanceStatus { components: Vec::new(), conditions, ..status.clone() }
+    };
+    let since = conditions::find(&before.conditions, conditions::RECONCILING)?.last_transition_time.0;
+    let left = SMALL_STEPS - now.duration_since(since);
+    if known(before) != known(after) {
+        return None;
+    }
+    std::time::Duration::try_from(left).ok().filter(|left| !left.is_zero())
+}
+
 /// The reason of a volume that was there once and is gone.
 pub const VOLUME_MISSING: &str = "VolumeMissing";
 const VOLUME_PENDING: &str = "VolumePending";

@@ -1,6 +1,6 @@
 //! What is said of an instance in every state that it can be in.
 
-use super::{Outcome, Refused, next_look, status};
+use super::{Outcome, Refused, next_look, status, too_early_to_say};
 use crate::{
     apply,
     instance::{
@@ -206,4 +206,23 @@ fn saying_it_again_changes_nothing() {
         let later = now.checked_add(SignedDuration::from_secs(60)).unwrap();
         assert_eq!(say(wanted, &children, Some(&first), later), first);
     }
+}
+
+#[test]
+fn small_steps_on_the_way_up_are_not_told_one_by_one() {
+    let begun = fixtures::now();
+    let first = say(Wanted::Running, &[workload(1, 0), volume(false)], None, begun);
+    let bound = say(Wanted::Running, &[workload(1, 0), volume(true)], Some(&first), begun);
+    assert_ne!(first, bound);
+    let pause = too_early_to_say(Some(&first), &bound, begun + SignedDuration::from_secs(5));
+    assert_eq!(pause, Some(std::time::Duration::from_secs(15)));
+    assert_eq!(
+        too_early_to_say(Some(&first), &bound, begun + SignedDuration::from_secs(20)),
+        None,
+        "it lasts"
+    );
+    let up = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], Some(&first), begun);
+    assert_eq!(too_early_to_say(Some(&first), &up, begun), None, "it is news");
+    assert_eq!(too_early_to_say(None, &first, begun), None, "the first word");
+    assert_eq!(too_early_to_say(Some(&first), &first, begun), None, "nothing is new");
 }
