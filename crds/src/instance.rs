@@ -275,6 +275,11 @@ pub struct ServiceInstanceStatus {
     /// When a pending update is rolled out by the maintenance window or by spec.rolloutAt, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout_expected_at: Option<Time>,
+    /// The volume claims that were bound once: one of them that is missing is data lost, and not a beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 60), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub volumes: Vec<String>,
     /// Readiness of each component of the app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

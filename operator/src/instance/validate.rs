@@ -328,9 +328,15 @@ fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<
         let message = "A volume with its data is being deleted and goes once no pod uses it. An administrator must save the data now.";
         return Err(Invalid::stalled("VolumeBeingDeleted", message));
     }
-    let was_complete = fetched.instance.status.as_ref().is_some_and(status::storage_was_complete);
-    let all = template.spec.components.iter().map(|component| component.volumes.len()).sum::<usize>();
-    if was_complete && fetched.volumes.len() < all {
+    let bound_once =
+        fetched.instance.status.as_ref().map(|status| status.volumes.as_slice()).unwrap_or_default();
+    let components = template.spec.components.iter();
+    let mut claims =
+        components.flat_map(|component| component.volumes.iter().map(move |volume| (component, volume)));
+    let is_lost = |name: String| bound_once.contains(&name) && !fetched.volumes.contains_key(&name);
+    if claims.any(|(component, volume)| {
+        is_lost(names::data_volume(&fetched.data_id, &component.name, &volume.name))
+    }) {
         let message = "A volume with its data is gone. An empty one in its place would pass for the data: an administrator must restore it, \
                        or delete the instance.";
         return Err(Invalid::stalled(status::VOLUME_MISSING, message));

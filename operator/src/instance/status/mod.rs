@@ -94,6 +94,7 @@ pub fn status(
         status.data_id = Some(order.data_id.clone());
         status.endpoints = Some(endpoints(order));
         status.components = parts.components();
+        status.volumes = parts.bound_once(&status.volumes);
         status.initialized |= parts.is_initialized() && parts.all_serve();
         status.rollout_expected_at = match rollout {
             Rollout::Waits { until } => until.map(Time),
@@ -130,7 +131,7 @@ pub fn status(
 const SMALL_STEPS: SignedDuration = SignedDuration::from_secs(20);
 
 /// Whether `now` is too early to write `after`, and how much so: where it was said a moment ago that the instance is being made, and
-/// nothing is new but how many of its parts are up.
+/// nothing is new but which of its parts are there.
 pub fn too_early_to_say(
     before: Option<&ServiceInstanceStatus>,
     after: &ServiceInstanceStatus,
@@ -138,10 +139,10 @@ pub fn too_early_to_say(
 ) -> Option<std::time::Duration> {
     let before = before.filter(|before| *before != after && before.phase == Some(Phase::Provisioning))?;
     let known = |status: &ServiceInstanceStatus| {
-        let ServiceInstanceStatus { components: _, conditions, .. } = status.clone();
+        let ServiceInstanceStatus { components: _, volumes: _, conditions, .. } = status.clone();
         let conditions: Vec<_> =
             conditions.into_iter().filter(|one| one.type_ != conditions::STORAGE_READY).collect();
-        ServiceInstanceStatus { components: Vec::new(), conditions, ..status.clone() }
+        ServiceInstanceStatus { components: Vec::new(), volumes: Vec::new(), conditions, ..status.clone() }
     };
     let since = conditions::find(&before.conditions, conditions::RECONCILING)?.last_transition_time.0;
     let left = SMALL_STEPS - now.duration_since(since);

@@ -8,7 +8,7 @@ use crds::{
     conditions::{self, Said},
     instance::ComponentStatus,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What the instance's parts look like now.
 pub(super) struct Parts<'a> {
@@ -78,6 +78,14 @@ impl Parts<'_> {
     pub(super) fn pods_left(&self) -> bool {
         self.children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }))
             || self.names().any(|name| self.facts(name).0 > 0)
+    }
+
+    /// The claims that are bound, and those that were before.
+    pub(super) fn bound_once(&self, before: &[String]) -> Vec<String> {
+        let bound = self.children.iter().filter(|child| child.volume().is_some_and(|volume| volume.bound));
+        let all: BTreeSet<String> =
+            bound.map(|child| child.key.name.clone()).chain(before.iter().cloned()).collect();
+        all.into_iter().collect()
     }
 
     pub(super) fn storage(&self) -> Said {

@@ -201,3 +201,27 @@ fn what_else_was_changed_is_repaired_while_the_pods_wait() {
         assert_eq!(round(&drifted, &base), (Plan::default(), WAITS), "{key:?}");
     }
 }
+
+#[test]
+fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let claim = model.objects.keys().find(|key| key.kind == Kind::PersistentVolumeClaim).unwrap().clone();
+    let status = crds::ServiceInstanceStatus { volumes: vec![claim.name.clone()], ..Default::default() };
+    let mut instance = (*base.instance).clone();
+    instance.status = Some(status);
+    let mut template = (**base.template.as_ref().unwrap()).clone();
+    let volumes = &mut template.spec.components[0].volumes;
+    volumes[0].storage_percent = 50;
+    volumes.push(crds::template::Volume { name: "more".into(), path: "/more".into(), ..volumes[0].clone() });
+    let gained = Fetched { instance: Arc::new(instance), template: Some(Arc::new(template)), ..base };
+    let shrunk = fixtures::order(&model.fetch(&gained)).unwrap_err();
+    assert_eq!(shrunk.reason, "StorageTooSmall", "what there is keeps its size");
+    model.objects.get_mut(&claim).unwrap()["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+    let (plan, rollout) = round(&model, &gained);
+    let made = plan.operations.iter().any(
+        |one| matches!(one, Operation::Apply { object, seen: None } if object.key.name.ends_with("more")),
+    );
+    assert!(made && rollout == WAITS, "{plan:?}");
+    model.objects.remove(&claim);
+    assert_eq!(fixtures::order(&model.fetch(&gained)).unwrap_err().reason, "VolumeMissing");
+}
