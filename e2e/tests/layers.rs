@@ -16,7 +16,7 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 12] = [
+const PURE: [&str; 24] = [
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -24,6 +24,18 @@ const PURE: [&str; 12] = [
     "instance/power",
     "instance/status",
     "instance/validate",
+    "lint/document",
+    "lint/finding",
+    "lint/print",
+    "lint/rules_data",
+    "lint/rules_image",
+    "lint/rules_plan",
+    "lint/rules_probes",
+    "lint/rules_secrets",
+    "lint/rules_security",
+    "lint/rules_strings",
+    "lint/schema",
+    "strict",
     "template/validate",
     "tenant/admission",
     "tenant/build",

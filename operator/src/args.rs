@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::lint::command::LintTemplate;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -17,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Converge tenants and instances until stopped.
     Run(Run),
+    /// Say what is wrong, dangerous or unwise in templates and plans, without a cluster.
+    LintTemplate(LintTemplate),
 }
 
 /// How to run.

@@ -13,6 +13,7 @@ pub mod health;
 pub mod instance;
 pub mod kinds;
 pub mod leader;
+pub mod lint;
 pub mod metrics;
 pub mod observed;
 pub mod own;
@@ -22,6 +23,7 @@ pub mod reflect;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod strict;
 pub mod template;
 pub mod tenant;
 
