@@ -1,6 +1,7 @@
 //! The stories that need a whole control plane: what the operator promises, and what it does when things break.
 
 mod admission;
+mod bench;
 mod broken;
 mod leader;
 mod lifecycle;
