@@ -2,6 +2,7 @@
 
 mod admission;
 mod apps;
+mod bench;
 mod broken;
 mod leader;
 mod lifecycle;
