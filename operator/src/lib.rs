@@ -14,6 +14,7 @@ pub mod instance;
 pub mod kinds;
 pub mod leader;
 pub mod metrics;
+pub mod nodes;
 pub mod observed;
 pub mod own;
 pub mod pace;
@@ -24,5 +25,6 @@ pub mod run;
 pub mod settings;
 pub mod template;
 pub mod tenant;
+pub mod usage;
 
 pub use run::run;

@@ -1,11 +1,17 @@
 //! The operator's settings: one documented file (`config/default.yaml`), checked at start.
 
+mod usage;
+mod watching;
+
 use crds::{schema, span};
 use jiff::SignedDuration;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{fs, path::Path};
+
+pub use usage::Usage;
+pub use watching::{MetricsDetail, Nodes};
 
 /// What an administrator decides for the whole platform. Every key is explained in `config/default.yaml`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -37,6 +43,15 @@ pub struct Settings {
     /// How long data is kept.
     #[serde(default)]
     pub retention: RetentionBounds,
+    /// How the use of CPU and memory is read.
+    #[serde(default)]
+    pub usage: Usage,
+    /// What is watched of the nodes.
+    #[serde(default)]
+    pub nodes: Nodes,
+    /// What the metrics show in detail.
+    #[serde(default)]
+    pub metrics: MetricsDetail,
 }
 
 /// How long data is kept, and how long its destruction waits.
@@ -280,7 +295,7 @@ impl Settings {
         if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
             return Some("bounds must be at least 30 seconds".to_owned());
         }
-        None
+        self.usage.problem()
     }
 }
 
