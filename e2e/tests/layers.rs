@@ -16,7 +16,7 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 24] = [
+const PURE: [&str; 26] = [
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -36,6 +36,8 @@ const PURE: [&str; 24] = [
     "lint/rules_strings",
     "lint/schema",
     "strict",
+    "nodes/state",
+    "usage/read",
     "template/validate",
     "tenant/admission",
     "tenant/build",

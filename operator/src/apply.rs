@@ -56,6 +56,26 @@ impl CallError {
         if let Self::Refused(status) = self { Some(status.code) } else { None }
     }
 
+    /// Why, as one of few words: a metric's label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Refused(status) => match status.code {
+                403 => "forbidden",
+                404 => "not_found",
+                409 => "conflict",
+                422 => "invalid",
+                429 => "too_many_requests",
+                500.. => "server_error",
+                _ => "refused",
+            },
+            Self::Transport(_) => "unreachable",
+            Self::Taken { .. } => "taken",
+            Self::NotLeading => "not_leading",
+            Self::Answer(_) => "bad_answer",
+        }
+    }
+
     /// Nothing of that name.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
@@ -226,6 +246,24 @@ impl Cluster {
         let api = self.api(resource, namespace);
         let list = bounded(api.list(&ListParams::default().labels(selector))).await?;
         list.items.into_iter().map(to_json).collect()
+    }
+
+    /// Reads a page of a list over all namespaces, in a time of its own; also the token of the next page.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn page(
+        &self,
+        resource: &ApiResource,
+        params: &ListParams,
+        patience: Duration,
+    ) -> Result<(Vec<Value>, Option<String>), CallError> {
+        let api = self.api(resource, "");
+        let list =
+            tokio::time::timeout(patience, api.list(params)).await.map_err(|_| CallError::TimedOut)??;
+        let next = list.metadata.continue_.filter(|token| !token.is_empty());
+        let page: Result<Vec<Value>, CallError> = list.items.into_iter().map(to_json).collect();
+        Ok((page?, next))
     }
 
     /// Changes an object by a JSON merge patch that names its uid; fails where that very object is gone.

@@ -6,7 +6,7 @@ use crate::{
     observed::{Child, Key, Owner},
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -70,6 +70,16 @@ impl ChildCache {
             .collect();
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found
+    }
+
+    /// How many objects are kept of each kind.
+    pub fn counts(&self) -> BTreeMap<Kind, usize> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let mut counts: BTreeMap<Kind, usize> = Kind::WATCHED.into_iter().map(|kind| (kind, 0)).collect();
+        for key in inner.objects.keys() {
+            *counts.entry(key.kind).or_default() += 1;
+        }
+        counts
     }
 
     /// Whether every watched kind was listed at least once.

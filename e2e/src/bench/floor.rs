@@ -61,7 +61,8 @@ fn kinds() -> [ApiResource; 8] {
 impl Pattern {
     /// Reads what the operator has made for an instance.
     pub(super) async fn of(admin: &Client, instance: &ServiceInstance) -> Result<Self> {
-        let (namespace, uid) = (instance.namespace().context("a namespace")?, instance.uid().context("a uid")?);
+        let (namespace, uid) =
+            (instance.namespace().context("a namespace")?, instance.uid().context("a uid")?);
         let selector = ListParams::default().labels(&format!("{}={uid}", labels::INSTANCE));
         let mut objects = Vec::new();
         for resource in kinds() {
@@ -170,7 +171,8 @@ pub(super) async fn watch_like(admin: &Client, watches: &[&Call]) -> Result<Join
     for call in watches {
         let (path, query) = call.uri.split_once('?').unwrap_or((&call.uri, ""));
         let selects = query.split('&').find(|part| part.starts_with("labelSelector=")).unwrap_or_default();
-        let request = Request::get(format!("{path}?watch=true&timeoutSeconds=3600&{selects}")).body(Body::empty())?;
+        let request =
+            Request::get(format!("{path}?watch=true&timeoutSeconds=3600&{selects}")).body(Body::empty())?;
         let mut body = admin.send(request).await?.into_body();
         open.spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
     }
@@ -199,7 +201,11 @@ pub(super) async fn write(
     Ok(Floor { writes, took: begun.elapsed(), bytes })
 }
 
-async fn write_one(admin: &Client, objects: Vec<(ApiResource, DynamicObject)>, namespace: String) -> Result<()> {
+async fn write_one(
+    admin: &Client,
+    objects: Vec<(ApiResource, DynamicObject)>,
+    namespace: String,
+) -> Result<()> {
     let post = PostParams::default();
     for (resource, object) in objects {
         let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), &namespace, &resource);

@@ -153,7 +153,8 @@ impl<'a> Run<'a> {
     /// Tenants, then instances as fast as they are taken, until all of them serve and nothing is written any more.
     async fn converge(&mut self, operator: &Operator) -> Result<()> {
         let Plan { instances, tenants, .. } = *self.plan;
-        let (opened, ready) = (Instant::now(), Arrivals::expect::<TenantQuota>(&self.admin, tenants, orders::is_ready));
+        let (opened, ready) =
+            (Instant::now(), Arrivals::expect::<TenantQuota>(&self.admin, tenants, orders::is_ready));
         orders::open(&self.admin, tenants, instances.div_ceil(tenants)).await?;
         ready.times("all tenants to be Ready", self.bound()).await?;
         self.story.step(format!("{tenants} tenants Ready"));

@@ -65,7 +65,9 @@ impl Machine {
     /// This one, now.
     pub fn here() -> Self {
         let read = |path: &str| read_to_string(path).unwrap_or_default();
-        let number = |text: &str, word: usize| text.split_whitespace().nth(word).map(str::to_owned).unwrap_or_default();
+        let number = |text: &str, word: usize| {
+            text.split_whitespace().nth(word).map(str::to_owned).unwrap_or_default()
+        };
         let total = read("/proc/meminfo").lines().next().map(|line| number(line, 1)).unwrap_or_default();
         Self {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),

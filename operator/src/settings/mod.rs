@@ -2,9 +2,13 @@
 
 mod images;
 mod updates;
+mod usage;
+mod watching;
 
 pub use images::Images;
 pub use updates::Updates;
+pub use usage::Usage;
+pub use watching::{MetricsDetail, Nodes};
 
 use crds::{schema, span};
 use jiff::SignedDuration;
@@ -49,6 +53,15 @@ pub struct Settings {
     /// When changes that are not an owner's own are rolled out.
     #[serde(default)]
     pub updates: Updates,
+    /// How the use of CPU and memory is read.
+    #[serde(default)]
+    pub usage: Usage,
+    /// What is watched of the nodes.
+    #[serde(default)]
+    pub nodes: Nodes,
+    /// What the metrics show in detail.
+    #[serde(default)]
+    pub metrics: MetricsDetail,
 }
 
 /// How long data is kept, and how long its destruction waits.
@@ -292,7 +305,7 @@ impl Settings {
         if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
             return Some("bounds must be at least 30 seconds".to_owned());
         }
-        self.images.problem().or_else(|| self.updates.problem())
+        self.images.problem().or_else(|| self.updates.problem()).or_else(|| self.usage.problem())
     }
 }
 
