@@ -16,7 +16,7 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 26] = [
+const PURE: [&str; 27] = [
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -42,6 +42,7 @@ const PURE: [&str; 26] = [
     "tenant/admission",
     "tenant/build",
     "tenant/plan",
+    "tenant/retention",
     "tenant/status",
 ];
 
