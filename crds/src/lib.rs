@@ -15,6 +15,7 @@ pub mod names;
 pub mod plan;
 pub mod quantity;
 pub mod quota;
+pub mod reasons;
 pub mod schema;
 pub mod span;
 pub mod template;

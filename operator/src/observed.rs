@@ -1,6 +1,6 @@
 //! Child objects, reduced on arrival to what `plan` and `status` need.
 
-use crate::{digest, kinds::Kind};
+use crate::{cause::Cause, digest, kinds::Kind};
 use crds::{Quantity, labels};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -71,6 +71,8 @@ pub enum State {
         updated: i64,
         /// Whether its controller has seen the newest spec.
         observed: bool,
+        /// Why its pods are refused, where it says so itself (a Deployment does).
+        cause: Option<Cause>,
     },
     /// A volume claim.
     Volume(Volume),
@@ -85,6 +87,8 @@ pub enum State {
         ready: bool,
         /// Whether it has ended for good.
         finished: bool,
+        /// Why it does not serve.
+        cause: Option<Cause>,
     },
     /// A job.
     Job {
@@ -108,6 +112,8 @@ pub struct Volume {
     pub requested: Quantity,
     /// The size it has.
     pub capacity: Quantity,
+    /// What its growth waits for.
+    pub growth: Growth,
     /// When its instance let it go.
     pub released_at: Option<Timestamp>,
     /// Until when it is kept then.
@@ -116,6 +122,18 @@ pub struct Volume {
     pub template: String,
     /// The plan it was sold with.
     pub plan: String,
+}
+
+/// What the growth of a volume waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Growth {
+    /// Nothing but the storage, where it grows at all.
+    #[default]
+    Nothing,
+    /// The next start of its pod, which grows the file system.
+    Restart,
+    /// Somebody who looks: it failed.
+    Failed,
 }
 
 impl Child {
@@ -179,6 +197,7 @@ impl State {
                 ready: number("/status/readyReplicas"),
                 updated: number("/status/updatedReplicas"),
                 observed: number("/status/observedGeneration") >= number("/metadata/generation"),
+                cause: Cause::of_workload(object),
             },
             Kind::PersistentVolumeClaim => Self::Volume(Volume::reduce(object)),
             Kind::ResourceQuota => Self::Quota { settled: quota_is_settled(object) },
@@ -188,6 +207,7 @@ impl State {
                     object.pointer("/status/phase").and_then(Value::as_str),
                     Some("Succeeded" | "Failed")
                 ),
+                cause: Cause::of_pod(object),
             },
             Kind::Job => {
                 Self::Job { complete: condition(object, "Complete"), failed: condition(object, "Failed") }
@@ -219,10 +239,25 @@ impl Volume {
                 .map(str::to_owned),
             requested: quantity("/spec/resources/requests/storage"),
             capacity: quantity("/status/capacity/storage"),
+            growth: Growth::reduce(object),
             released_at: annotation(labels::RELEASED_AT).and_then(|text| text.parse().ok()),
             keep_until: annotation(labels::KEEP_UNTIL).and_then(|text| text.parse().ok()),
             template: annotation(labels::TEMPLATE).unwrap_or_default().to_owned(),
             plan: annotation(labels::PLAN).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl Growth {
+    fn reduce(claim: &Value) -> Self {
+        let resource = claim.pointer("/status/allocatedResourceStatuses/storage").and_then(Value::as_str);
+        let infeasible = resource.is_some_and(|status| status.ends_with("Infeasible"));
+        if infeasible || condition(claim, "ControllerResizeError") || condition(claim, "NodeResizeError") {
+            Self::Failed
+        } else if condition(claim, "FileSystemResizePending") {
+            Self::Restart
+        } else {
+            Self::Nothing
         }
     }
 }

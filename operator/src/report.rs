@@ -1,6 +1,6 @@
 //! Events: what people read at the end of `kubectl describe`.
 
-use crds::{ServiceInstance, ServiceInstanceStatus, instance::Phase, managers};
+use crds::{ServiceInstance, ServiceInstanceStatus, instance::Phase, managers, reasons};
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
@@ -61,7 +61,7 @@ impl Report {
             return;
         }
         let note = "The annotation nakhoda.dev/reconcile is disabled: nothing is done until it is removed.";
-        self.publish(object, EventType::Warning, "ReconcileDisabled", note).await;
+        self.publish(object, EventType::Warning, reasons::RECONCILE_DISABLED, note).await;
     }
 
     /// It does not get on.
@@ -70,7 +70,7 @@ impl Report {
             .chars()
             .take(900)
             .collect();
-        self.publish(object, EventType::Warning, "Retrying", &note).await;
+        self.publish(object, EventType::Warning, reasons::RETRYING, &note).await;
     }
 
     /// Something of note happened.

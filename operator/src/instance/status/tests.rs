@@ -1,5 +1,7 @@
 //! What is said of an instance in every state that it can be in.
 
+mod causes;
+
 use super::{Outcome, Refused, next_look, status};
 use crate::{
     apply,
@@ -34,12 +36,19 @@ fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
 }
 
 fn workload(replicas: i64, ready: i64) -> Arc<Child> {
-    let state = State::Workload { replicas, current: replicas, ready, updated: replicas, observed: true };
+    let state = State::Workload {
+        replicas,
+        current: replicas,
+        ready,
+        updated: replicas,
+        observed: true,
+        cause: None,
+    };
     child(Kind::StatefulSet, "db", state)
 }
 
 fn pod() -> Arc<Child> {
-    child(Kind::Pod, "db-0", State::Pod { ready: true, finished: false })
+    child(Kind::Pod, "db-0", State::Pod { ready: true, finished: false, cause: None })
 }
 
 fn volume(bound: bool) -> Arc<Child> {
