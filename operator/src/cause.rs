@@ -69,6 +69,11 @@ impl Cause {
         reasons::rank(self.reason())
     }
 
+    /// Whether something took the pod from its node, and nothing of the app was changed.
+    pub fn is_displacement(self) -> bool {
+        matches!(self, Self::NodeLost | Self::Evicted | Self::Preempted | Self::Drained)
+    }
+
     /// Why a pod does not serve; none for one that does, or is on its way.
     pub fn of_pod(pod: &Value) -> Option<Self> {
         if text(pod, "/status/phase") == "Succeeded" {
@@ -155,7 +160,10 @@ impl Cause {
         if says("unbound immediate PersistentVolumeClaims") || says("persistentvolumeclaim \"") {
             // The claim itself says more.
             None
-        } else if says("volume node affinity conflict") || says("no available volume zone") {
+        } else if says("olume's node affinity")
+            || says("volume node affinity")
+            || says("no available volume zone")
+        {
             Some(Self::VolumeElsewhere)
         } else if says("Insufficient ") || says("Too many pods") {
             Some(Self::NoRoomOnNodes)

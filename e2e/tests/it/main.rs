@@ -5,5 +5,6 @@ mod broken;
 mod leader;
 mod lifecycle;
 mod policies;
+mod reasons;
 mod samples;
 mod world;

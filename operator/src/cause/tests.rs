@@ -87,10 +87,12 @@ fn the_scheduler_says_why_no_node_takes_it() {
         Some(Cause::NoRoomOnNodes)
     );
     assert_eq!(told("0/3 nodes are available: 3 node(s) were unschedulable."), Some(Cause::NoNodeFits));
-    assert_eq!(
-        told("0/3 nodes are available: 1 node(s) had volume node affinity conflict"),
-        Some(Cause::VolumeElsewhere)
-    );
+    for message in ["had volume node affinity conflict", "didn't match PersistentVolume's node affinity"] {
+        assert_eq!(
+            told(&format!("0/3 nodes are available: 1 node(s) {message}")),
+            Some(Cause::VolumeElsewhere)
+        );
+    }
     assert_eq!(told("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."), None);
 }
 

@@ -241,7 +241,8 @@ impl Verdict {
             return verdict;
         }
         let at_once = reasons::stalls_at_once(why);
-        let phase = if served && at_once { Phase::Degraded } else { phase };
+        let broken = at_once || found.cause.is_displacement();
+        let phase = if served && broken { Phase::Degraded } else { phase };
         let mut verdict = Self::of(phase, false, why, message.clone()).going_on();
         verdict.overdue = Some((why, message));
         if at_once { verdict.stuck() } else { verdict }
