@@ -74,7 +74,7 @@ async fn catalogue(world: &World) -> Result<()> {
     .await
 }
 
-/// The document is what was seen; with NAKHODA_WRITE_DOCS it is made so.
+/// The document is what was seen; with `NAKHODA_WRITE_DOCS` it is made so.
 fn compare(table: &str) -> Result<()> {
     let path = repository::root().join("docs/reasons.md");
     let document = std::fs::read_to_string(&path)?;

@@ -3,10 +3,12 @@
 use super::Cause;
 use serde_json::{Value, json};
 
+#[expect(clippy::needless_pass_by_value, reason = "what is told stands where it is told")]
 fn pod(status: Value) -> Option<Cause> {
     Cause::of_pod(&json!({"metadata": {"name": "db-0"}, "status": status}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what is told stands where it is told")]
 fn container(status: Value) -> Option<Cause> {
     pod(json!({"phase": "Running", "containerStatuses": [status]}))
 }

@@ -36,77 +36,54 @@ struct Wall {
 }
 
 fn walls() -> Vec<Wall> {
-    let wall = |tenant, objects, says, stateless, reason, how, cure| Wall {
+    let in_both_kinds =
+        |names: [&'static str; 2], objects: fn(&str) -> Vec<Value>, says, reason, how, cure| {
+            let again = "the same, of a component without state";
+            let of = |tenant: &'static str, stateless, how| Wall {
+                tenant,
+                objects: objects(tenant),
+                says,
+                stateless,
+                reason,
+                how,
+                cure,
+            };
+            [of(names[0], false, how), of(names[1], true, again)]
+        };
+    let (full, denied) = (reasons::RESOURCE_QUOTA_EXCEEDED, reasons::ADMISSION_DENIED);
+    let room = "a ResourceQuota without room for a pod";
+    let quotas =
+        in_both_kinds(["wall-quota", "wall-quotas"], quota, "exceeded quota", full, room, "there is room");
+    let (names, deny) = (["wall-policy", "wall-policies"], "a policy that denies its pod");
+    let policies = in_both_kinds(names, policy, "denied request", denied, deny, "the policy is removed");
+    let single = |tenant, objects, says, reason, how| Wall {
         tenant,
         objects,
         says,
-        stateless,
+        stateless: false,
         reason,
         how,
-        cure,
+        cure: "it is removed",
     };
-    let quota = |tenant: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "ResourceQuota",
-            "metadata": {"name": "no-pods", "namespace": format!("customer-{tenant}")}, "spec": {"hard": {"pods": "0"}},
-        })
-    };
-    vec![
-        wall(
-            "wall-quota",
-            vec![quota("wall-quota")],
-            "exceeded quota",
-            false,
-            reasons::RESOURCE_QUOTA_EXCEEDED,
-            "a ResourceQuota without room for a pod",
-            "there is room",
-        ),
-        wall(
-            "wall-quotas",
-            vec![quota("wall-quotas")],
-            "exceeded quota",
-            true,
-            reasons::RESOURCE_QUOTA_EXCEEDED,
-            "the same, of a component without state",
-            "there is room",
-        ),
-        wall(
-            "wall-policy",
-            policy("wall-policy"),
-            "denied request",
-            false,
-            reasons::ADMISSION_DENIED,
-            "a policy that denies its pod",
-            "the policy is removed",
-        ),
-        wall(
-            "wall-policies",
-            policy("wall-policies"),
-            "denied request",
-            true,
-            reasons::ADMISSION_DENIED,
-            "the same, of a component without state",
-            "the policy is removed",
-        ),
-        wall(
+    let (silent, small) = ("a webhook that nobody answers", "a LimitRange below its CPU");
+    let others = [
+        single(
             "wall-webhook",
-            vec![webhook("wall-webhook")],
+            webhook("wall-webhook"),
             "failed calling webhook",
-            false,
             reasons::WEBHOOK_UNAVAILABLE,
-            "a webhook that nobody answers",
-            "it is removed",
+            silent,
         ),
-        wall(
-            "wall-range",
-            vec![range("wall-range")],
-            "maximum cpu",
-            false,
-            reasons::POD_NOT_CREATED,
-            "a LimitRange below its CPU",
-            "it is removed",
-        ),
-    ]
+        single("wall-range", range("wall-range"), "maximum cpu", reasons::POD_NOT_CREATED, small),
+    ];
+    quotas.into_iter().chain(policies).chain(others).collect()
+}
+
+fn quota(tenant: &str) -> Vec<Value> {
+    vec![json!({
+        "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "no-pods", "namespace": format!("customer-{tenant}")}, "spec": {"hard": {"pods": "0"}},
+    })]
 }
 
 fn selector(tenant: &str) -> Value {
@@ -132,8 +109,8 @@ fn policy(tenant: &str) -> Vec<Value> {
     ]
 }
 
-fn webhook(tenant: &str) -> Value {
-    json!({
+fn webhook(tenant: &str) -> Vec<Value> {
+    vec![json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": tenant},
         "webhooks": [{
@@ -142,15 +119,15 @@ fn webhook(tenant: &str) -> Value {
             "namespaceSelector": selector(tenant), "sideEffects": "None", "failurePolicy": "Fail",
             "admissionReviewVersions": ["v1"],
         }],
-    })
+    })]
 }
 
-fn range(tenant: &str) -> Value {
+fn range(tenant: &str) -> Vec<Value> {
     let limit = json!({"type": "Container", "max": {"cpu": "1m"}, "default": {"cpu": "1m"}, "defaultRequest": {"cpu": "1m"}});
-    json!({
+    vec![json!({
         "apiVersion": "v1", "kind": "LimitRange",
         "metadata": {"name": "tiny", "namespace": format!("customer-{tenant}")}, "spec": {"limits": [limit]},
-    })
+    })]
 }
 
 /// A pod that is refused for nothing but the wall.

@@ -7,8 +7,8 @@ use crds::{labels, reasons};
 use e2e::wait;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::{EvictParams, ListParams, Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::row::{PATIENCE, Row, seen, serves};
@@ -139,10 +139,9 @@ async fn drained(stage: Stage<'_>) -> Result<Vec<Row>> {
     let pod = scheduled(stage, &one, "db").await?;
     hold(stage, &pod, true).await?;
     pods(stage).evict(&pod, &EvictParams::default()).await?;
-    let told = json!({"conditions": [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"},
-        {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]});
+    let told = json!({"conditions": [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}]});
     tell(stage, &pod, told).await?;
-    let row = seen(&one, reasons::DRAINED, Degraded, "an eviction of its pod").await?;
+    let row = seen(&one, reasons::DRAINED, Degraded, "an eviction of its pod, as a drain makes it").await?;
     hold(stage, &pod, false).await?;
     serves(&one).await?;
     Ok(vec![row.cured("the pod runs elsewhere")])
@@ -159,7 +158,7 @@ pub(super) async fn scheduled(stage: Stage<'_>, one: &Instance, component: &str)
         let all = pods(stage).list(&ListParams::default().labels(&selector)).await?;
         let placed = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         let lives = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
-        Ok(all.items.iter().find(|pod| placed(pod) && lives(pod)).map(|pod| pod.name_any()))
+        Ok(all.items.iter().find(|pod| placed(pod) && lives(pod)).map(kube::ResourceExt::name_any))
     })
     .await
 }
@@ -193,7 +192,7 @@ pub(super) fn ready(name: &str) -> Value {
 
 /// Writes a pod's status as its kubelet would.
 pub(super) async fn tell(stage: Stage<'_>, pod: &str, status: Value) -> Result<()> {
-    let patch = Patch::Merge(json!({"status": status}));
+    let patch = Patch::Strategic(json!({"status": status}));
     let told = pods(stage).patch_status(pod, &PatchParams::default(), &patch).await;
     told.with_context(|| format!("the status of the pod {pod}"))?;
     Ok(())

@@ -21,11 +21,12 @@ pub(super) fn cases(stage: Stage<'_>) -> Vec<Case<'_>> {
     ]
 }
 
+type Edit = fn(&mut Value);
+
 /// A template that is edited under an instance that runs: it serves on, and each edit is taken back.
 async fn edited(stage: Stage<'_>) -> Result<Vec<Row>> {
     catalogue::app(stage.world, "edited", |_| {}).await?;
     let one = stage.running("edited", "edited-small").await?;
-    type Edit = fn(&mut Value);
     let edits: [(Edit, &'static str, &'static str); 4] = [
         (
             |spec| {
