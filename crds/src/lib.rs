@@ -16,6 +16,7 @@ pub mod node;
 pub mod plan;
 pub mod quantity;
 pub mod quota;
+pub mod reasons;
 pub mod schema;
 pub mod span;
 pub mod template;

@@ -1,4 +1,4 @@
-//! The generated CRDs in the chart are those of the Rust types.
+//! What is generated from this crate is fresh: the CRDs in the chart, the lists of reasons.
 
 use std::{fs, path::Path};
 
@@ -10,6 +10,17 @@ fn the_committed_crds_are_fresh() {
         let fresh = crds::manifests::chart_file(&manifest).unwrap();
         assert!(committed == fresh, "{name} is stale: run `cargo crdgen` and commit what it writes");
     }
+}
+
+#[test]
+fn the_committed_lists_of_reasons_are_fresh() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reasons.md");
+    let committed = fs::read_to_string(document).unwrap();
+    let fresh = crds::reasons::with_part(&committed, crds::reasons::PART, &crds::reasons::markdown());
+    assert!(
+        fresh.unwrap() == committed,
+        "docs/reasons.md is stale: run `cargo crdgen` and commit what it writes"
+    );
 }
 
 #[test]

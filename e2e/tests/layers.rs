@@ -16,7 +16,8 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 27] = [
+const PURE: [&str; 28] = [
+    "cause",
     "instance/build",
     "instance/fill",
     "instance/parameters",

@@ -10,7 +10,7 @@ use kube::{
         DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
         PropagationPolicy,
     },
-    core::{ApiResource, Status},
+    core::{ApiResource, GroupVersionKind, Status},
 };
 use serde_json::{Value, json};
 use std::{
@@ -21,6 +21,8 @@ use std::{
 
 /// The longest that one call may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many events about one object are read: they are for a person, and repeats are counted within one.
+const MOST_EVENTS: u32 = 50;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,12 @@ impl CallError {
     /// Refused by a ResourceQuota for want of room (and not because it has not been counted yet).
     pub fn is_quota_exceeded(&self) -> bool {
         matches!(self, Self::Refused(status) if status.code == 403 && status.message.contains("exceeded quota"))
+    }
+
+    /// Refused by a policy or webhook of the cluster, and not for want of a right.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code >= 400 && status.code < 500
+            && (status.message.contains("denied the request") || status.message.contains("denied request")))
     }
 
     /// Refused for what the object is: trying the same again will not help.
@@ -264,6 +272,20 @@ impl Cluster {
         let next = list.metadata.continue_.filter(|token| !token.is_empty());
         let page: Result<Vec<Value>, CallError> = list.items.into_iter().map(to_json).collect();
         Ok((page?, next))
+    }
+
+    /// The newest events about an object, by its uid.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn events(&self, namespace: &str, uid: &str) -> Result<Vec<Value>, CallError> {
+        let resource = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk("events.k8s.io", "v1", "Event"),
+            "events",
+        );
+        let params = ListParams::default().fields(&format!("regarding.uid={uid}")).limit(MOST_EVENTS);
+        let list = bounded(self.api(&resource, namespace).list(&params)).await?;
+        list.items.into_iter().map(to_json).collect()
     }
 
     /// Changes an object by a JSON merge patch that names its uid; fails where that very object is gone.

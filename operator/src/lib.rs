@@ -5,6 +5,7 @@ pub mod apply;
 pub mod args;
 pub mod backoff;
 pub mod cache;
+pub mod cause;
 pub mod clock;
 pub mod context;
 pub mod control;

@@ -1,6 +1,6 @@
 //! Child objects, reduced on arrival to what `plan` and `status` need.
 
-use crate::{digest, kinds::Kind};
+use crate::{cause::Cause, digest, kinds::Kind};
 use crds::{Quantity, labels};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -75,6 +75,8 @@ pub enum State {
         observed: bool,
         /// The pod template.
         pods: PodTemplate,
+        /// Why its pods are refused, where it says so itself (a Deployment does).
+        cause: Option<Cause>,
     },
     /// A volume claim.
     Volume(Volume),
@@ -89,6 +91,8 @@ pub enum State {
         ready: bool,
         /// Whether it has ended for good.
         finished: bool,
+        /// Why it does not serve.
+        cause: Option<Cause>,
     },
     /// A job.
     Job {
@@ -123,6 +127,8 @@ pub struct Volume {
     pub requested: Quantity,
     /// The size it has.
     pub capacity: Quantity,
+    /// What its growth waits for.
+    pub growth: Growth,
     /// What is noted on it about the time after its instance.
     pub release: Release,
     /// The template that wrote it.
@@ -171,6 +177,18 @@ impl Release {
             unreadable: wrong || released_at.is_some() != keep_until.is_some(),
         }
     }
+}
+
+/// What the growth of a volume waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Growth {
+    /// Nothing but the storage, where it grows at all.
+    #[default]
+    Nothing,
+    /// The next start of its pod, which grows the file system.
+    Restart,
+    /// Somebody who looks: it failed.
+    Failed,
 }
 
 impl Child {
@@ -242,6 +260,7 @@ impl State {
                 updated: number("/status/updatedReplicas"),
                 observed: number("/status/observedGeneration") >= number("/metadata/generation"),
                 pods: PodTemplate::reduce(object, live_pods),
+                cause: Cause::of_workload(object),
             },
             Kind::PersistentVolumeClaim => Self::Volume(Volume::reduce(object)),
             Kind::ResourceQuota => Self::Quota { settled: quota_is_settled(object) },
@@ -251,6 +270,7 @@ impl State {
                     object.pointer("/status/phase").and_then(Value::as_str),
                     Some("Succeeded" | "Failed")
                 ),
+                cause: Cause::of_pod(object),
             },
             Kind::Job => {
                 Self::Job { complete: condition(object, "Complete"), failed: condition(object, "Failed") }
@@ -290,9 +310,24 @@ impl Volume {
                 .map(str::to_owned),
             requested: quantity("/spec/resources/requests/storage"),
             capacity: quantity("/status/capacity/storage"),
+            growth: Growth::reduce(object),
             release: Release::reduce(object),
             template: annotation(labels::TEMPLATE).unwrap_or_default().to_owned(),
             plan: annotation(labels::PLAN).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl Growth {
+    fn reduce(claim: &Value) -> Self {
+        let resource = claim.pointer("/status/allocatedResourceStatuses/storage").and_then(Value::as_str);
+        let infeasible = resource.is_some_and(|status| status.ends_with("Infeasible"));
+        if infeasible || condition(claim, "ControllerResizeError") || condition(claim, "NodeResizeError") {
+            Self::Failed
+        } else if condition(claim, "FileSystemResizePending") {
+            Self::Restart
+        } else {
+            Self::Nothing
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Events: what people read at the end of `kubectl describe`.
 
-use crds::{ServiceInstance, ServiceInstanceStatus, instance::Phase, managers};
+use crds::{ServiceInstance, ServiceInstanceStatus, instance::Phase, managers, reasons};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -62,7 +62,7 @@ impl Report {
             return;
         }
         let note = "The annotation nakhoda.dev/reconcile is disabled: nothing is done until it is removed.";
-        self.publish(object, EventType::Warning, "ReconcileDisabled", note).await;
+        self.publish(object, EventType::Warning, reasons::RECONCILE_DISABLED, note).await;
     }
 
     /// It does not get on.
@@ -71,7 +71,7 @@ impl Report {
             .chars()
             .take(900)
             .collect();
-        self.publish(object, EventType::Warning, "Retrying", &note).await;
+        self.publish(object, EventType::Warning, reasons::RETRYING, &note).await;
     }
 
     /// Something of note happened.

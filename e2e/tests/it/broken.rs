@@ -1,6 +1,6 @@
 //! Bad input: refused by the API server with a sentence, or said in a condition; never half-made, never a hot loop.
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod changed;
 mod ordered;
 

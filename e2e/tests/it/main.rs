@@ -7,6 +7,7 @@ mod broken;
 mod leader;
 mod lifecycle;
 mod policies;
+mod reasons;
 mod samples;
 mod suspension;
 mod updates;

@@ -67,6 +67,8 @@ pub async fn cleanup(
             return Ok(Left::Pods);
         }
         match release(context, instance, &uid, now).await {
+            // Where nothing was ever built for want of a tenant, there is nothing to let go, and no right to look.
+            Err(error) if error.code() == Some(403) && never_built(instance) => {}
             Err(error) if error.code() == Some(403) && namespace_is_ending(context, instance).await? => {
                 tracing::warn!(
                     instance.name = instance.name_any(),
@@ -77,6 +79,10 @@ pub async fn cleanup(
         }
     }
     Ok(steps.left)
+}
+
+fn never_built(instance: &ServiceInstance) -> bool {
+    instance.status.as_ref().is_none_or(|status| status.data_id.is_none())
 }
 
 /// Whether somebody deletes the whole namespace: our rights in it go first then, and no data in it can be kept.

@@ -1,5 +1,6 @@
 //! What a reconcile needs to know, gathered once: from the caches, and the generated secrets live.
 
+use super::events::Told;
 use crate::{
     apply::{self, CallError},
     context::Context,
@@ -50,6 +51,8 @@ pub struct Fetched {
     pub in_the_way: InTheWay,
     /// Name and uid of the Secret with credentials that its status names, where it is there.
     pub credentials_there: Option<(String, String)>,
+    /// What events tell of children that are stuck; filled in only where something is.
+    pub told: Told,
 }
 
 /// The place in the tenant's quota.
@@ -156,6 +159,7 @@ pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<
         secret_notes: secret.as_ref().map(notes).unwrap_or_default(),
         fixed: secret.as_ref().map(fixed).unwrap_or_default(),
         credentials_there,
+        told: Told::new(),
     })
 }
 

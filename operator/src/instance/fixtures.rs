@@ -110,6 +110,7 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
         fixed: BTreeMap::new(),
         in_the_way: InTheWay::Nothing,
         credentials_there: None,
+        told: BTreeMap::new(),
     }
 }
 

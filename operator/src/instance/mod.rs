@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod cleanup;
+pub mod events;
 pub mod execute;
 pub mod fetch;
 pub mod fill;
@@ -22,7 +23,7 @@ use crate::{
     observed::State,
     own::{self, Own},
 };
-use crds::{ServiceInstance, ServiceInstanceStatus, labels};
+use crds::{ServiceInstance, ServiceInstanceStatus, labels, reasons};
 use fetch::{Fetched, Place};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -57,7 +58,7 @@ pub async fn reconcile(instance: Arc<ServiceInstance>, context: Arc<Context>) ->
         return delete(&context, instance, now).await;
     }
     let instance = own::ensure_finalizer(&context.cluster, &context.own_instances, instance).await?;
-    let (fetched, outcome) = match converge(&context, Arc::clone(&instance), now).await {
+    let (mut fetched, outcome) = match converge(&context, Arc::clone(&instance), now).await {
         Ok(done) => done,
         Err(error) => {
             say_that_it_fails(&context, &instance, now).await;
@@ -68,12 +69,16 @@ pub async fn reconcile(instance: Arc<ServiceInstance>, context: Arc<Context>) ->
         return Ok(Action::requeue(Duration::from_secs(QUIET_SECONDS.unsigned_abs())));
     }
     let children = context.children_of(&fetched.instance);
+    let ask = events::ask(&fetched, &children, &outcome, now);
+    if ask == events::Ask::Now {
+        fetched.told = events::told(&context, &children).await;
+    }
     let status = status::status(&fetched, &children, &outcome, &context.settings, now);
     if let Some(pause) = status::too_early_to_say(fetched.instance.status.as_ref(), &status, now) {
         return Ok(Action::requeue(pause));
     }
     write_status(&context, &fetched.instance, &status).await?;
-    Ok(next(&outcome, &status, &context, now))
+    Ok(next(&outcome, &status, ask.again(), &context, now))
 }
 
 /// A new instance that the tenant controller has not looked at yet: the first word about it comes from there.
@@ -211,33 +216,9 @@ async fn converge(
 async fn execute_all(context: &Context, plan: &plan::Plan) -> Result<Option<Refused>, CallError> {
     let mut refused = None;
     for operation in &plan.operations {
-        match execute::execute(&context.cluster, &context.children, operation).await {
-            Ok(()) => {}
-            Err(error) if error.is_quota_exceeded() => {
-                let message = "The namespace's ResourceQuota leaves no room for a part of it. Retained data and ending pods count, too: \
-                               free some of it, or ask for a higher limit. It is tried again.";
-                refused
-                    .get_or_insert(Refused { reason: "ResourceQuotaExceeded", message: message.to_owned() });
-            }
-            Err(error) if error.code() == Some(403) && is_about_a_volume(operation) => {
-                let message = "The cluster's storage refuses the change of a volume: its class can't grow. An administrator must allow \
-                               it, or move the data. It is tried again.";
-                refused.get_or_insert(Refused { reason: "VolumeNotExpandable", message: message.to_owned() });
-            }
-            Err(CallError::Taken { kind, name }) => {
-                let message = format!(
-                    "There is a {kind} {name} that Nakhoda did not make for it. An administrator must remove it."
-                );
-                refused.get_or_insert(Refused { reason: "NameTaken", message });
-            }
-            Err(error) if error.is_invalid() => {
-                let detail: String = error.to_string().chars().take(400).collect();
-                let message = format!(
-                    "The API server refuses a part of it: {detail}. An administrator must correct the template or plan."
-                );
-                refused.get_or_insert(Refused { reason: "Rejected", message });
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = execute::execute(&context.cluster, &context.children, operation).await {
+            let why = refusal(operation, error)?;
+            refused.get_or_insert(why);
         }
         // Data is begun and claimed in an order that means something: what was refused must not be passed over.
         if refused.is_some() && plan.again {
@@ -245,6 +226,32 @@ async fn execute_all(context: &Context, plan: &plan::Plan) -> Result<Option<Refu
         }
     }
     Ok(refused)
+}
+
+/// What was refused for good; anything else is an error to be tried again.
+fn refusal(operation: &plan::Operation, error: CallError) -> Result<Refused, CallError> {
+    if let CallError::Taken { kind, name } = &error {
+        let message = format!(
+            "There is a {kind} {name} that Nakhoda did not make for it. An administrator must remove it."
+        );
+        return Ok(Refused { reason: reasons::NAME_TAKEN, message });
+    }
+    let reason = if error.is_quota_exceeded() {
+        reasons::RESOURCE_QUOTA_EXCEEDED
+    } else if error.is_denied() {
+        reasons::ADMISSION_DENIED
+    } else if error.code() == Some(403) && is_about_a_volume(operation) {
+        reasons::VOLUME_NOT_EXPANDABLE
+    } else if error.is_invalid() {
+        let detail: String = error.to_string().chars().take(400).collect();
+        let message = format!(
+            "The API server refuses a part of it: {detail}. An administrator must correct the template or plan."
+        );
+        return Ok(Refused { reason: reasons::REJECTED, message });
+    } else {
+        return Err(error);
+    };
+    Ok(Refused { reason, message: reasons::sentence(reason).to_owned() })
 }
 
 fn is_about_a_volume(operation: &plan::Operation) -> bool {
@@ -270,7 +277,7 @@ async fn delete(
             let children = context.children_of(&fetched.instance);
             let status = status::status(&fetched, &children, &Outcome::Deleting, &context.settings, now);
             write_status(context, &fetched.instance, &status).await?;
-            Ok(next(&Outcome::Deleting, &status, context, now))
+            Ok(next(&Outcome::Deleting, &status, None, context, now))
         }
     }
 }
@@ -289,7 +296,13 @@ async fn write_status(
 }
 
 /// When the clock alone may change something: the entitlement's end, or a wait that lasts too long.
-fn next(outcome: &Outcome, status: &ServiceInstanceStatus, context: &Context, now: Timestamp) -> Action {
+fn next(
+    outcome: &Outcome,
+    status: &ServiceInstanceStatus,
+    ask: Option<Duration>,
+    context: &Context,
+    now: Timestamp,
+) -> Action {
     let by_entitlement = match outcome {
         Outcome::Built { order, .. } => order.look_again,
         Outcome::Invalid { look_again, .. } => *look_again,
@@ -305,12 +318,15 @@ fn next(outcome: &Outcome, status: &ServiceInstanceStatus, context: &Context, no
     let retry = match outcome {
         Outcome::Built { refused: Some(_), .. } => Some(Duration::from_secs(20)),
         Outcome::Built { blocked: true, .. } => Some(Duration::from_secs(2)),
-        Outcome::Invalid { invalid, .. } if invalid.reason == "WaitingForDeletion" => {
+        Outcome::Invalid { invalid, .. } if invalid.reason == reasons::WAITING_FOR_DELETION => {
             Some(Duration::from_secs(2))
         }
         // What is in the way there is nothing that we watch.
         Outcome::Invalid { invalid, .. }
-            if matches!(invalid.reason, "NameTaken" | "SecretNameTaken" | "SecretMissing") =>
+            if matches!(
+                invalid.reason,
+                reasons::NAME_TAKEN | reasons::SECRET_NAME_TAKEN | reasons::SECRET_MISSING
+            ) =>
         {
             Some(Duration::from_secs(30))
         }
@@ -318,7 +334,7 @@ fn next(outcome: &Outcome, status: &ServiceInstanceStatus, context: &Context, no
     };
     let until = soonest
         .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(50));
-    match [until, retry].into_iter().flatten().min() {
+    match [until, retry, ask].into_iter().flatten().min() {
         Some(pause) => Action::requeue(pause.min(LONGEST_PAUSE)),
         None => Action::await_change(),
     }

@@ -1,7 +1,10 @@
 //! Whether an instance may and should run: a pure function of its spec, the settings and the time.
 
 use crate::settings::Unsubscribed;
-use crds::instance::{Hold, PowerState, ServiceInstanceSpec};
+use crds::{
+    instance::{Hold, PowerState, ServiceInstanceSpec},
+    reasons,
+};
 use jiff::Timestamp;
 
 /// Whether it runs.
@@ -41,25 +44,25 @@ pub fn decide(
         Some(entitlement) => entitlement.suspend_at.as_ref().map(|time| time.0),
         None if unsubscribed == Unsubscribed::Allow => None,
         None => {
-            let message = "Nobody has entitled this instance to run. Buy a subscription for it, or ask an administrator.";
-            return (Power::Suspended { reason: "NotEntitled", message: message.to_owned() }, None);
+            return (suspended(reasons::NOT_ENTITLED), None);
         }
     };
     match suspend_at {
-        Some(at) if at <= now => {
-            let message = "The paid period and its grace are over; the data is kept. It runs again once it is paid for.";
-            (Power::Suspended { reason: "EntitlementEnded", message: message.to_owned() }, None)
-        }
+        Some(at) if at <= now => (suspended(reasons::ENTITLEMENT_ENDED), None),
         _ if spec.power_state == PowerState::Stopped => (Power::Stopped, suspend_at),
         _ => (Power::On, suspend_at),
     }
 }
 
+fn suspended(reason: &'static str) -> Power {
+    Power::Suspended { reason, message: reasons::sentence(reason).to_owned() }
+}
+
 fn held(spec: &ServiceInstanceSpec) -> Option<(&'static str, &Hold, &'static str)> {
     let holds = spec.holds.as_ref()?;
-    let abuse = holds.abuse.as_ref().map(|hold| ("HeldForAbuse", hold, "the abuse team"));
-    let admin = holds.admin.as_ref().map(|hold| ("HeldByAdministrator", hold, "an administrator"));
-    let billing = holds.billing.as_ref().map(|hold| ("HeldByBilling", hold, "billing"));
+    let abuse = holds.abuse.as_ref().map(|hold| (reasons::HELD_FOR_ABUSE, hold, "the abuse team"));
+    let admin = holds.admin.as_ref().map(|hold| (reasons::HELD_BY_ADMINISTRATOR, hold, "an administrator"));
+    let billing = holds.billing.as_ref().map(|hold| (reasons::HELD_BY_BILLING, hold, "billing"));
     abuse.or(admin).or(billing)
 }
 

@@ -2,7 +2,10 @@
 //! settings. Pure.
 
 use super::{build::Desired, fetch::Fetched, validate::Validated};
-use crate::observed::{Child, PodTemplate, State};
+use crate::{
+    cause::Cause,
+    observed::{Child, PodTemplate, State},
+};
 use crds::labels;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ pub enum Rollout {
 }
 
 /// Decides: what runs waits for its window, for `rolloutAt`, or for a change of its owner's own; what does not run has nothing to
-/// wait for.
+/// wait for, nor has what is broken.
 pub fn decide(desired: &Desired, fetched: &Fetched, order: &Validated, now: Timestamp) -> Rollout {
     let workloads: Vec<(&Arc<Child>, &PodTemplate)> =
         fetched.children.iter().filter_map(|child| Some((child, pods_of(child)?))).collect();
@@ -45,7 +48,7 @@ pub fn decide(desired: &Desired, fetched: &Fetched, order: &Validated, now: Time
                 != pods.rollout_at.as_deref()
         })
     });
-    if owners_own || drifted || asked || !runs(fetched) {
+    if owners_own || drifted || asked || !runs(fetched) || is_broken(fetched) {
         return Rollout::Now;
     }
     let opening = order.window.as_ref().and_then(|window| window.opening(&order.uid, now));
@@ -54,6 +57,17 @@ pub fn decide(desired: &Desired, fetched: &Fetched, order: &Validated, now: Time
     }
     let until = opening.map(|(from, _)| from).into_iter().chain(order.rollout_later).min();
     Rollout::Waits { until }
+}
+
+/// Whether a pod does not come up for a reason that lies in itself: the change may be its cure, and interrupts nothing.
+fn is_broken(fetched: &Fetched) -> bool {
+    let of = |cause: &Option<Cause>| {
+        cause.is_some_and(|cause| cause != Cause::NotReady && !cause.is_displacement())
+    };
+    fetched.children.iter().any(|child| match &child.state {
+        State::Pod { finished: false, cause, .. } | State::Workload { cause, .. } => of(cause),
+        _ => false,
+    })
 }
 
 /// What is to be built while a change waits: every pod template as it is.

@@ -4,7 +4,6 @@ use super::{
     fetch::{Fetched, InTheWay, Place, Secrets},
     parameters,
     power::{self, Power},
-    status,
     window::Window,
 };
 use crate::{digest, kinds::Kind, observed::Child, settings::Settings, template};
@@ -13,6 +12,7 @@ use crds::{
     instance::ServiceInstanceSpec,
     labels, names,
     plan::{PlanResources, ServicePlanSpec},
+    reasons::{self, Stalls},
     span,
     template::Component,
 };
@@ -85,12 +85,15 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), waiting: false }
+    /// One of which the registry says all there is to say.
+    fn known(reason: &'static str) -> Self {
+        let known = reasons::find(reason);
+        let waiting = known.is_some_and(|known| known.stalls != Stalls::AtOnce);
+        Self { reason, message: reasons::sentence(reason).to_owned(), waiting }
     }
 
-    fn waiting(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), waiting: true }
+    fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), waiting: false }
     }
 }
 
@@ -101,26 +104,23 @@ impl Invalid {
 pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Result<Validated, Invalid> {
     let instance = &fetched.instance;
     let spec = &instance.spec;
-    let tenant = fetched.tenant.as_ref().ok_or_else(|| {
-        Invalid::stalled(
-            "TenantMissing",
-            "The namespace's TenantQuota does not exist. An administrator must create it.",
-        )
-    })?;
+    let tenant = fetched.tenant.as_ref().ok_or_else(|| Invalid::known(reasons::TENANT_MISSING))?;
     check_place(&fetched.place)?;
     let plan = fetched.plan.as_ref().ok_or_else(|| {
         let message = format!(
             "The plan {} does not exist. Name an existing one, or ask an administrator.",
             fetched.plan_name
         );
-        Invalid::stalled("PlanNotFound", message)
+        Invalid::stalled(reasons::PLAN_NOT_FOUND, message)
     })?;
     let template = check_template(fetched, &plan.spec)?;
     let parameters = parameters::check(&template.spec.parameters, &spec.parameters, &fetched.fixed).map_err(
-        |problem| Invalid::stalled("ParameterInvalid", format!("{problem} Correct it in spec.parameters.")),
+        |problem| {
+            Invalid::stalled(reasons::PARAMETER_INVALID, format!("{problem} Correct it in spec.parameters."))
+        },
     )?;
     let keep_for = span::parse_span(&spec.retention.keep_for).map_err(|problem| {
-        Invalid::stalled("RetentionInvalid", format!("{problem}. Correct spec.retention.keepFor."))
+        Invalid::stalled(reasons::RETENTION_INVALID, format!("{problem}. Correct spec.retention.keepFor."))
     })?;
     check_data(fetched, &plan.spec, &template, spec)?;
     check_template_change(fetched, &template)?;
@@ -179,14 +179,11 @@ fn inputs(plan: &str, spec: &ServiceInstanceSpec) -> String {
 fn check_place(place: &Place) -> Result<(), Invalid> {
     match place {
         Place::Admitted(_) => Ok(()),
-        Place::Unknown => Err(Invalid::waiting(
-            "AwaitingAdmission",
-            "The tenant's quota has not been looked at for it yet; this takes seconds.",
-        )),
-        Place::Waiting(waiting) if waiting.reason == "PlanNotFound" => {
-            Err(Invalid::stalled("PlanNotFound", waiting.message.clone()))
+        Place::Unknown => Err(Invalid::known(reasons::AWAITING_ADMISSION)),
+        Place::Waiting(waiting) if waiting.reason == reasons::PLAN_NOT_FOUND => {
+            Err(Invalid::stalled(reasons::PLAN_NOT_FOUND, waiting.message.clone()))
         }
-        Place::Waiting(waiting) => Err(Invalid::stalled("QuotaExceeded", waiting.message.clone())),
+        Place::Waiting(waiting) => Err(Invalid::stalled(reasons::QUOTA_EXCEEDED, waiting.message.clone())),
     }
 }
 
@@ -196,21 +193,22 @@ fn check_template(fetched: &Fetched, plan: &ServicePlanSpec) -> Result<Arc<Servi
             "The template {} of its plan does not exist. An administrator must create it.",
             plan.template_ref
         );
-        return Err(Invalid::stalled("TemplateNotFound", message));
+        return Err(Invalid::stalled(reasons::TEMPLATE_NOT_FOUND, message));
     };
     let before = fetched.instance.status.as_ref().and_then(|status| status.template.as_deref());
     if before.is_some_and(|before| before != plan.template_ref) {
-        let message = "The plan sells another app than the instance has. Choose a plan of the same app.";
-        return Err(Invalid::stalled("PlanOfAnotherApp", message));
+        return Err(Invalid::known(reasons::PLAN_OF_ANOTHER_APP));
     }
     if let Some(problem) = template::validate::problems(&template.spec).first() {
         let message = format!("The template can't be used: {problem}. An administrator must correct it.");
-        return Err(Invalid::stalled("TemplateInvalid", message));
+        return Err(Invalid::stalled(reasons::TEMPLATE_INVALID, message));
     }
     let made_already = before.is_some() || matches!(fetched.secrets, Secrets::There(_));
     if template.spec.disabled && !made_already {
-        let message = "The app is not offered at present. An administrator can enable its template.";
-        return Err(Invalid::stalled("TemplateDisabled", message));
+        return Err(Invalid::known(reasons::TEMPLATE_DISABLED));
+    }
+    if plan.retired && !made_already {
+        return Err(Invalid::known(reasons::PLAN_RETIRED));
     }
     Ok(template)
 }
@@ -226,9 +224,7 @@ fn check_data(
     let uid = fetched.instance.metadata.uid.as_deref().unwrap_or_default();
     let restores = spec.restore_from.is_some();
     if restores && fetched.volumes.is_empty() {
-        let message =
-            "No retained data has the id in restoreFrom. The tenant's status.retained lists what there is.";
-        return Err(Invalid::stalled("RetainedDataNotFound", message));
+        return Err(Invalid::known(reasons::RETAINED_DATA_NOT_FOUND));
     }
     if restores && fetched.secret_notes.contains_key(labels::PURGE_BEGUN_AT) {
         let message = "The data in restoreFrom is being destroyed and can't be restored any more. Order an instance without it.";
@@ -237,14 +233,12 @@ fn check_data(
     for volume in fetched.volumes.values() {
         let owned_by = |owner: &crate::observed::Owner| matches!(owner, crate::observed::Owner::Instance(other) if other != uid);
         if volume.owner.as_ref().is_some_and(owned_by) {
-            let message = "The data in restoreFrom belongs to another instance that still exists. Delete that one first.";
-            return Err(Invalid::stalled("RetainedDataInUse", message));
+            return Err(Invalid::known(reasons::RETAINED_DATA_IN_USE));
         }
         let of_another =
             volume.volume().is_some_and(|v| !v.template.is_empty() && v.template != plan.template_ref);
         if of_another {
-            let message = "The data in restoreFrom was written by another app. Choose a plan of that app.";
-            return Err(Invalid::stalled("RetainedDataOfAnotherApp", message));
+            return Err(Invalid::known(reasons::RETAINED_DATA_OF_ANOTHER_APP));
         }
     }
     for (component, volume) in
@@ -258,19 +252,14 @@ fn check_data(
             .and_then(|child| child.volume())
             .map_or(Quantity::ZERO, |v| v.requested);
         if has > wanted {
-            let message = "The plan has less storage than the data takes already, and volumes never shrink. Choose a larger plan.";
-            return Err(Invalid::stalled("StorageTooSmall", message));
+            return Err(Invalid::known(reasons::STORAGE_TOO_SMALL));
         }
     }
     if fetched.secrets == Secrets::Foreign {
-        let message = "There is a Secret of the name that its generated passwords need, which Nakhoda did not make. \
-                       An administrator must remove it.";
-        return Err(Invalid::stalled("SecretNameTaken", message));
+        return Err(Invalid::known(reasons::SECRET_NAME_TAKEN));
     }
     if fetched.secrets == Secrets::Lost {
-        let message = "The Secret with the generated passwords of its data is gone. New ones would lock everybody out: \
-                       an administrator must put the old one back.";
-        return Err(Invalid::stalled("SecretMissing", message));
+        return Err(Invalid::known(reasons::SECRET_MISSING));
     }
     Ok(())
 }
@@ -278,13 +267,10 @@ fn check_data(
 fn check_name(fetched: &Fetched) -> Result<(), Invalid> {
     match fetched.in_the_way {
         InTheWay::Nothing => Ok(()),
-        InTheWay::Earlier => {
-            let message = "A Service of an earlier instance of this name is still being deleted; it goes on once that is gone.";
-            Err(Invalid::waiting("WaitingForDeletion", message))
-        }
+        InTheWay::Earlier => Err(Invalid::known(reasons::WAITING_FOR_DELETION)),
         InTheWay::Foreign => {
             let message = "There is a Service of the instance's name that Nakhoda did not make. Remove it, or name the instance otherwise.";
-            Err(Invalid::stalled("NameTaken", message))
+            Err(Invalid::stalled(reasons::NAME_TAKEN, message))
         }
     }
 }
@@ -300,14 +286,13 @@ fn check_template_change(fetched: &Fetched, template: &ServiceTemplate) -> Resul
              template, or sell the changed app as another template.",
             missing.name
         );
-        return Err(Invalid::stalled("SecretIncomplete", message));
+        return Err(Invalid::stalled(reasons::SECRET_INCOMPLETE, message));
     }
     let named = |child: &&Arc<Child>| {
         child.key.kind == Kind::PersistentVolumeClaim && !fetched.volumes.contains_key(&child.key.name)
     };
     if fetched.children.iter().any(|child| named(&child)) {
-        let message = "The template no longer names a volume that the instance has data on. An administrator must put it back.";
-        return Err(Invalid::stalled("VolumeNotInTemplate", message));
+        return Err(Invalid::known(reasons::VOLUME_NOT_IN_TEMPLATE));
     }
     let flipped = |component: &Component| {
         let other = if component.stateful { Kind::Deployment } else { Kind::StatefulSet };
@@ -321,7 +306,7 @@ fn check_template_change(fetched: &Fetched, template: &ServiceTemplate) -> Resul
             "The template changed the kind of component {}. An administrator must put it back, or sell it as another template.",
             component.name
         );
-        return Err(Invalid::stalled("ComponentKindChanged", message));
+        return Err(Invalid::stalled(reasons::COMPONENT_KIND_CHANGED, message));
     }
     Ok(())
 }
@@ -329,8 +314,7 @@ fn check_template_change(fetched: &Fetched, template: &ServiceTemplate) -> Resul
 /// A volume of data that was complete once never vanishes silently into an empty one.
 fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<(), Invalid> {
     if fetched.volumes.values().any(|volume| volume.terminating) {
-        let message = "A volume with its data is being deleted and goes once no pod uses it. An administrator must save the data now.";
-        return Err(Invalid::stalled("VolumeBeingDeleted", message));
+        return Err(Invalid::known(reasons::VOLUME_BEING_DELETED));
     }
     let bound_once =
         fetched.instance.status.as_ref().map(|status| status.volumes.as_slice()).unwrap_or_default();
@@ -341,9 +325,7 @@ fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<
     if claims.any(|(component, volume)| {
         is_lost(names::data_volume(&fetched.data_id, &component.name, &volume.name))
     }) {
-        let message = "A volume with its data is gone. An empty one in its place would pass for the data: an administrator must restore it, \
-                       or delete the instance.";
-        return Err(Invalid::stalled(status::VOLUME_MISSING, message));
+        return Err(Invalid::known(reasons::VOLUME_MISSING));
     }
     Ok(())
 }

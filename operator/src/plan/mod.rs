@@ -9,6 +9,7 @@ use crate::{
 use crds::{
     ServicePlan, ServicePlanStatus, ServiceTemplate,
     conditions::{self, Said},
+    reasons,
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 use std::sync::Arc;
@@ -48,31 +49,33 @@ fn judge(plan: &ServicePlan, template: Option<&ServiceTemplate>) -> Vec<Said> {
     let stalled = |reason, message: String| {
         vec![
             Said::no(conditions::READY, reason, message.clone()),
-            Said::no(conditions::RECONCILING, "Settled", ""),
+            Said::no(conditions::RECONCILING, reasons::SETTLED, ""),
             Said::yes(conditions::STALLED, reason, message),
         ]
     };
     let ready = |reason, message: &str| {
         vec![
             Said::yes(conditions::READY, reason, message),
-            Said::no(conditions::RECONCILING, "Settled", ""),
-            Said::no(conditions::STALLED, "NotStalled", ""),
+            Said::no(conditions::RECONCILING, reasons::SETTLED, ""),
+            Said::no(conditions::STALLED, reasons::NOT_STALLED, ""),
         ]
     };
     match template {
         None => stalled(
-            "TemplateNotFound",
+            reasons::TEMPLATE_NOT_FOUND,
             format!("The template {name} does not exist. An administrator must create it."),
         ),
         Some(template) if !validate::problems(&template.spec).is_empty() => stalled(
-            "TemplateInvalid",
+            reasons::TEMPLATE_INVALID,
             format!("The template {name} contradicts itself; its own status says where."),
         ),
         Some(template) if template.spec.disabled => {
-            ready("TemplateDisabled", "Its app is not offered at present.")
+            ready(reasons::TEMPLATE_DISABLED, "Its app is not offered at present.")
         }
-        Some(_) if plan.spec.retired => ready("Retired", "It is not sold any more; what runs by it goes on."),
-        Some(_) => ready("Sellable", "Instances can be made by it."),
+        Some(_) if plan.spec.retired => {
+            ready(reasons::RETIRED, "It is not sold any more; what runs by it goes on.")
+        }
+        Some(_) => ready(reasons::SELLABLE, "Instances can be made by it."),
     }
 }
 

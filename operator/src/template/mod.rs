@@ -10,6 +10,7 @@ use crate::{
 use crds::{
     ServiceTemplate, ServiceTemplateStatus,
     conditions::{self, Said},
+    reasons,
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 use std::{collections::BTreeSet, sync::Arc};
@@ -54,26 +55,26 @@ pub async fn reconcile(template: Arc<ServiceTemplate>, context: Arc<Context>) ->
 }
 
 fn judge(problems: &[String], disabled: bool) -> Vec<Said> {
-    let settled = Said::no(conditions::RECONCILING, "Settled", "");
+    let settled = Said::no(conditions::RECONCILING, reasons::SETTLED, "");
     if problems.is_empty() {
         let (reason, message) = if disabled {
-            ("Disabled", "It is valid, but not offered: nothing is made from it anew.")
+            (reasons::DISABLED, "It is valid, but not offered: nothing is made from it anew.")
         } else {
-            ("Valid", "Instances can be made from it.")
+            (reasons::VALID, "Instances can be made from it.")
         };
         return vec![
             Said::yes(conditions::READY, reason, message),
             settled,
-            Said::no(conditions::STALLED, "NotStalled", ""),
+            Said::no(conditions::STALLED, reasons::NOT_STALLED, ""),
         ];
     }
     let mut message =
         format!("It contradicts itself, and no instance is made from it: {}", problems.join("; "));
     message = message.chars().take(2000).collect();
     vec![
-        Said::no(conditions::READY, "Invalid", message.clone()),
+        Said::no(conditions::READY, reasons::INVALID, message.clone()),
         settled,
-        Said::yes(conditions::STALLED, "Invalid", message),
+        Said::yes(conditions::STALLED, reasons::INVALID, message),
     ]
 }
 

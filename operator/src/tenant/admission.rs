@@ -4,6 +4,7 @@ use crds::{
     Quantity, ServiceInstance, ServicePlan,
     plan::PlanResources,
     quota::{Admitted, Limits, Used, Waiting},
+    reasons,
 };
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
@@ -50,7 +51,7 @@ pub fn decide(
             upgrade(limits, &mut count, &one.plan, wanted, &plan_of)
         };
         let plan = plan.unwrap_or_else(|(reason, _)| {
-            let message = if reason == "PlanNotFound" { no_plan(wanted) } else { no_room_to_grow() };
+            let message = if reason == reasons::PLAN_NOT_FOUND { no_plan(wanted) } else { no_room_to_grow() };
             decision.waiting.push(waiting(&one.name, &one.uid, wanted, reason, message));
             one.plan.clone()
         });
@@ -133,7 +134,7 @@ fn place(
     plan_of: &impl Fn(&str) -> Option<Arc<ServicePlan>>,
 ) -> Result<PlanResources, Refusal> {
     let Some(found) = plan_of(plan) else {
-        return Err(("PlanNotFound", no_plan(plan)));
+        return Err((reasons::PLAN_NOT_FOUND, no_plan(plan)));
     };
     let resources = found.spec.resources;
     let of_plan = count.by_plan.get(plan).copied().unwrap_or_default();
@@ -152,7 +153,7 @@ fn place(
         "The tenant's quota leaves no room: {}. It starts by itself once another instance is deleted or the limit is raised.",
         missing.join(", ")
     );
-    Err(("QuotaExceeded", message))
+    Err((reasons::QUOTA_EXCEEDED, message))
 }
 
 impl Count {

@@ -9,7 +9,7 @@ use super::{
     write,
 };
 use crate::{apply::CallError, kinds::Kind, own};
-use crds::{ServiceInstance, TenantQuota, labels, names, quota::Offboard};
+use crds::{ServiceInstance, TenantQuota, labels, names, quota::Offboard, reasons};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, core::ApiResource, runtime::controller::Action};
 use serde_json::Value;
@@ -52,7 +52,7 @@ async fn next_step(
     live: &Value,
 ) -> Result<Problem, CallError> {
     if live.pointer("/metadata/deletionTimestamp").is_some() {
-        return Ok(ending("NamespaceTerminating", "Its namespace is being deleted."));
+        return Ok(ending(reasons::NAMESPACE_TERMINATING, "Its namespace is being deleted."));
     }
     let ordered = tenant.spec.offboard == Some(Offboard::DeleteData);
     let instances = live_instances(context, namespace).await?;
@@ -61,7 +61,7 @@ async fn next_step(
     if !ordered && (!claims.is_empty() || !instances.is_empty()) {
         let message = "It still has instances or kept data, so nothing is deleted. Set spec.offboard to DeleteData to destroy all of it.";
         return Ok(Problem {
-            reason: "DataRetained",
+            reason: reasons::DATA_RETAINED,
             message: message.to_owned(),
             stalled: true,
             may_last: true,
@@ -76,7 +76,7 @@ async fn next_step(
             let uid = one.uid().unwrap_or_default();
             context.cluster.delete_own(&resource, namespace, &one.name_any(), &uid).await?;
         }
-        return Ok(ending("DeletingInstances", "Its instances are being deleted."));
+        return Ok(ending(reasons::DELETING_INSTANCES, "Its instances are being deleted."));
     }
     let key = crate::apply::key(Kind::Namespace, "", namespace);
     let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
@@ -84,7 +84,7 @@ async fn next_step(
     if let Some(child) = children(context, tenant).iter().find(|child| child.key == key) {
         context.children.deleted(&child.key, &child.uid);
     }
-    Ok(ending("NamespaceTerminating", "Its namespace is being deleted."))
+    Ok(ending(reasons::NAMESPACE_TERMINATING, "Its namespace is being deleted."))
 }
 
 /// Destroying data takes an order, a waiting time, and two clocks that agree. The order's own time is the API server's.
@@ -104,7 +104,7 @@ async fn wait_left(
     }
     let message = "All of it is destroyed once the waiting time of the operator's settings is over. Taking spec.offboard back stops that.";
     Ok(Some(Problem {
-        reason: "OffboardWaiting",
+        reason: reasons::OFFBOARD_WAITING,
         message: message.to_owned(),
         stalled: false,
         may_last: true,

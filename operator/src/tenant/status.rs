@@ -5,7 +5,7 @@ use crate::settings::Settings;
 use crds::{
     TenantQuota, TenantQuotaStatus,
     conditions::{self, Said},
-    names,
+    names, reasons,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -32,22 +32,22 @@ impl Problem {
         let message = format!(
             "The namespace {name} exists and was not made by Nakhoda, so it is left alone. An administrator must remove it or name the tenant otherwise."
         );
-        Self { reason: "NamespaceTaken", message, stalled: true, may_last: false }
+        Self { reason: reasons::NAMESPACE_TAKEN, message, stalled: true, may_last: false }
     }
 
     /// The namespace is being deleted.
     pub fn namespace_ending(name: &str) -> Self {
         let message = format!("The namespace {name} is being deleted; it is made anew once it is gone.");
-        Self { reason: "NamespaceTerminating", message, stalled: false, may_last: false }
+        Self { reason: reasons::NAMESPACE_TERMINATING, message, stalled: false, may_last: false }
     }
 }
 
 fn said(ready: Option<&str>, problem: Option<&Problem>) -> Vec<Said> {
     match (ready, problem) {
         (Some(message), _) => vec![
-            Said::yes(conditions::READY, "Ready", message),
-            Said::no(conditions::RECONCILING, "Settled", ""),
-            Said::no(conditions::STALLED, "NotStalled", ""),
+            Said::yes(conditions::READY, reasons::READY, message),
+            Said::no(conditions::RECONCILING, reasons::SETTLED, ""),
+            Said::no(conditions::STALLED, reasons::NOT_STALLED, ""),
         ],
         (None, Some(problem)) => {
             let (reason, message) = (problem.reason, problem.message.as_str());
@@ -107,7 +107,7 @@ pub fn settling(
     now: Timestamp,
 ) -> TenantQuotaStatus {
     let problem = Problem {
-        reason: "Settling",
+        reason: reasons::SETTLING,
         message: "Its namespace, policies and quota are being made; this takes seconds.".to_owned(),
         stalled: false,
         may_last: false,

@@ -141,6 +141,11 @@ impl World {
         Tenant::apply(self.people.clone(), name, limits).await
     }
 
+    /// The instance of that name in a namespace `customer-<tenant>` that no tenant stands behind.
+    pub fn nobodys(&self, tenant: &str, name: &str) -> Instance {
+        Tenant::unmade(self.people.clone(), tenant).named(name)
+    }
+
     /// Orders an instance; `spec` is the whole spec.
     pub async fn instance(&self, tenant: &Tenant, name: &str, spec: Value) -> Result<Instance> {
         tenant.instance(name, spec).await

@@ -22,10 +22,14 @@ pub struct Tenant {
 
 impl Tenant {
     pub(super) async fn apply(people: People, name: &str, limits: Value) -> Result<Self> {
-        let tenant = Self { name: name.to_owned(), namespace: names::tenant_namespace(name), people };
+        let tenant = Self::unmade(people, name);
         tenant.limit(limits).await?;
         tenant.wait_for("Ready", BOUND, is_ready).await?;
         Ok(tenant)
+    }
+
+    pub(super) fn unmade(people: People, name: &str) -> Self {
+        Self { name: name.to_owned(), namespace: names::tenant_namespace(name), people }
     }
 
     /// Its name.

@@ -62,6 +62,8 @@ impl Builder<'_> {
             "name": name,
             "image": self.settings.images.resolve(&container.image),
             "imagePullPolicy": "IfNotPresent",
+            // The last lines of what failed stand in its status then, where a full volume is told from any other crash.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "env": self.build_env(pod, container),
             "resources": {"requests": amounts, "limits": amounts},
             "securityContext": security::build_container_security(pod.security),

@@ -17,6 +17,7 @@ use crds::{
     ServiceInstance, ServiceInstanceStatus,
     conditions::{self, Said},
     instance::{Endpoints, Phase, SecretRef},
+    reasons,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -72,23 +73,22 @@ pub fn status(
 ) -> ServiceInstanceStatus {
     let instance = &fetched.instance;
     let before = instance.status.clone().unwrap_or_default();
+    let parts = |order| Parts { children, order, told: &fetched.told };
     let verdict = match outcome {
         Outcome::Invalid { invalid, power, .. } => Verdict::invalid(invalid, power, children, &before),
-        Outcome::Deleting => Verdict::deleting(),
+        Outcome::Deleting => Verdict::deleting(children),
         Outcome::Built { order, refused: Some(refused), .. } => {
-            Verdict::refused(refused, &Parts { children, order }, &before)
+            Verdict::refused(refused, &parts(order), &before)
         }
-        Outcome::Built { order, blocked, .. } => {
-            Verdict::built(&Parts { children, order }, *blocked, &before, instance)
-        }
+        Outcome::Built { order, blocked, .. } => Verdict::built(&parts(order), *blocked, &before, instance),
     };
     let verdict = verdict.bounded(&before, settings, now);
     let mut status = before.clone();
     status.observed_generation = instance.metadata.generation;
     status.phase = Some(verdict.phase);
-    status.reason = (verdict.ready.1 != "Running").then(|| verdict.ready.1.to_owned());
+    status.reason = (verdict.ready.1 != reasons::RUNNING).then(|| verdict.ready.1.to_owned());
     if let Outcome::Built { order, credentials, rollout, .. } = outcome {
-        let parts = Parts { children, order };
+        let parts = parts(order);
         status.plan = Some(order.plan.clone());
         status.template = Some(order.template_name.clone());
         status.data_id = Some(order.data_id.clone());
@@ -107,9 +107,9 @@ pub fn status(
     let mut said = verdict.conditions();
     said.push(admitted(&fetched.place, &instance.spec.plan_ref));
     match outcome {
-        Outcome::Built { order, .. } => said.push(Parts { children, order }.storage()),
-        Outcome::Invalid { invalid, .. } if invalid.reason == VOLUME_MISSING => {
-            said.push(Said::no(conditions::STORAGE_READY, VOLUME_MISSING, invalid.message.clone()));
+        Outcome::Built { order, .. } => said.push(parts(order).storage()),
+        Outcome::Invalid { invalid, .. } if invalid.reason == reasons::VOLUME_MISSING => {
+            said.push(Said::no(conditions::STORAGE_READY, reasons::VOLUME_MISSING, invalid.message.clone()));
         }
         _ => {}
     }
@@ -152,14 +152,10 @@ pub fn too_early_to_say(
     std::time::Duration::try_from(left).ok().filter(|left| !left.is_zero())
 }
 
-/// The reason of a volume that was there once and is gone.
-pub const VOLUME_MISSING: &str = "VolumeMissing";
-const VOLUME_PENDING: &str = "VolumePending";
-
 /// Whether every volume was there once, so that one that is missing now is data lost and not a beginning.
 pub fn storage_was_complete(status: &ServiceInstanceStatus) -> bool {
     conditions::find(&status.conditions, conditions::STORAGE_READY)
-        .is_some_and(|said| said.reason != VOLUME_PENDING)
+        .is_some_and(|said| said.reason != reasons::VOLUME_PENDING)
 }
 
 fn endpoints(order: &Validated) -> Endpoints {
@@ -183,40 +179,33 @@ fn endpoints(order: &Validated) -> Endpoints {
 }
 
 fn admitted(place: &Place, wanted: &str) -> Said {
+    let not = |reason| Said::no(conditions::ADMITTED, reason, reasons::sentence(reason));
     match place {
-        Place::Admitted(admitted) if admitted.plan != wanted => {
-            let message = "The larger plan does not fit in the tenant's quota; it runs by the old one until there is room.";
-            Said::no(conditions::ADMITTED, "UpgradeAwaitsQuota", message)
-        }
+        Place::Admitted(admitted) if admitted.plan != wanted => not(reasons::UPGRADE_AWAITS_QUOTA),
         Place::Admitted(_) => {
-            Said::yes(conditions::ADMITTED, "Admitted", "It has a place in the tenant's quota.")
+            Said::yes(conditions::ADMITTED, reasons::ADMITTED, reasons::sentence(reasons::ADMITTED))
         }
-        Place::Unknown => Said::no(
-            conditions::ADMITTED,
-            "AwaitingAdmission",
-            "The tenant's quota has not been looked at for it yet.",
-        ),
-        Place::Waiting(waiting) if waiting.reason == "PlanNotFound" => {
-            Said::no(conditions::ADMITTED, "PlanNotFound", waiting.message.clone())
+        Place::Unknown => not(reasons::AWAITING_ADMISSION),
+        Place::Waiting(waiting) if waiting.reason == reasons::PLAN_NOT_FOUND => {
+            Said::no(conditions::ADMITTED, reasons::PLAN_NOT_FOUND, waiting.message.clone())
         }
-        Place::Waiting(waiting) => Said::no(conditions::ADMITTED, "QuotaExceeded", waiting.message.clone()),
+        Place::Waiting(waiting) => {
+            Said::no(conditions::ADMITTED, reasons::QUOTA_EXCEEDED, waiting.message.clone())
+        }
     }
 }
 
 fn domains(instance: &ServiceInstance) -> Option<Said> {
-    (!instance.spec.domains.is_empty()).then(|| {
-        let message =
-            "Custom hosts are not routed by this version of the operator; the platform host serves.";
-        Said::no(conditions::DOMAINS_READY, "DomainsUnsupported", message)
-    })
+    let message = reasons::sentence(reasons::DOMAINS_UNSUPPORTED);
+    (!instance.spec.domains.is_empty())
+        .then(|| Said::no(conditions::DOMAINS_READY, reasons::DOMAINS_UNSUPPORTED, message))
 }
 
 /// Access from outside is in the schema, and is not made yet.
 fn access(instance: &ServiceInstance) -> Option<Said> {
-    instance.spec.access.as_ref().is_some_and(|access| access.external).then(|| {
-        let message = "Access from outside the cluster is not opened by this version of the operator; it is reached from within.";
-        Said::no(conditions::ACCESS_READY, "AccessUnsupported", message)
-    })
+    let message = reasons::sentence(reasons::ACCESS_UNSUPPORTED);
+    let asked = instance.spec.access.as_ref().is_some_and(|access| access.external);
+    asked.then(|| Said::no(conditions::ACCESS_READY, reasons::ACCESS_UNSUPPORTED, message))
 }
 
 /// Whether a change that is not the owner's own waits, and for what.
@@ -226,31 +215,27 @@ fn updates(instance: &ServiceInstance, outcome: &Outcome, settings: &Settings) -
         let message = format!(
             "spec.maintenanceWindow is not kept: {problem}. Correct it; until then the platform's window counts."
         );
-        return Said::unknown(conditions::UPDATE_PENDING, "WindowInvalid", message);
+        return Said::unknown(conditions::UPDATE_PENDING, reasons::WINDOW_INVALID, message);
     }
     if !matches!(outcome, Outcome::Built { rollout: Rollout::Waits { .. }, .. }) {
-        return Said::no(conditions::UPDATE_PENDING, "UpToDate", "Nothing waits to be rolled out.");
+        let message = reasons::sentence(reasons::UP_TO_DATE);
+        return Said::no(conditions::UPDATE_PENDING, reasons::UP_TO_DATE, message);
     }
-    let message = if own.is_some() || settings.updates.window.is_some() {
-        "A newer form of the app waits, since rolling it out restarts the app. That happens in its maintenance window, at \
-         spec.rolloutAt, or with its owner's next change of plan, parameters or restartedAt."
-    } else {
-        "A newer form of the app waits, since rolling it out restarts the app, and it has no maintenance window. Set spec.rolloutAt \
-         to the present to have it now; the owner's next change of plan, parameters or restartedAt rolls it out as well."
-    };
-    Said::yes(conditions::UPDATE_PENDING, "UpdateAvailable", message)
+    let has_window = own.is_some() || settings.updates.window.is_some();
+    let reason = if has_window { reasons::UPDATE_AVAILABLE } else { reasons::UPDATE_AWAITS_OWNER };
+    Said::yes(conditions::UPDATE_PENDING, reason, reasons::sentence(reason))
 }
 
 /// The status of an instance whose reconciles keep failing: what was said before, and that it does not get on.
 pub fn failing(instance: &ServiceInstance, settings: &Settings, now: Timestamp) -> ServiceInstanceStatus {
     let mut status = instance.status.clone().unwrap_or_default();
-    let message = "Calls to the API server fail and are tried again. If this lasts, an administrator must look at the operator's log.";
+    let message = reasons::sentence(reasons::RETRYING);
     let reconciling = conditions::find(&status.conditions, conditions::RECONCILING);
     let since = reconciling.filter(|one| one.status == "True").map_or(now, |one| one.last_transition_time.0);
     let bound = SignedDuration::from_secs(i64::from(settings.bounds.provisioning_seconds));
-    let mut said = vec![Said::yes(conditions::RECONCILING, "Retrying", message)];
+    let mut said = vec![Said::yes(conditions::RECONCILING, reasons::RETRYING, message)];
     if now.duration_since(since) >= bound {
-        said.push(Said::yes(conditions::STALLED, "Retrying", message));
+        said.push(Said::yes(conditions::STALLED, reasons::RETRYING, message));
     }
     let generation = instance.metadata.generation;
     for new in conditions::update(&status.conditions, said, generation, now) {
@@ -265,13 +250,10 @@ pub fn failing(instance: &ServiceInstance, settings: &Settings, now: Timestamp) 
 
 /// When the status would change by time alone: once a wait has lasted too long.
 pub fn next_look(status: &ServiceInstanceStatus, settings: &Settings) -> Option<Timestamp> {
-    let reconciling =
-        conditions::find(&status.conditions, conditions::RECONCILING).filter(|c| c.status == "True")?;
+    let since = verdict::waits_since(&status.conditions)?;
     if conditions::find(&status.conditions, conditions::STALLED).is_some_and(|c| c.status == "True") {
         return None;
     }
-    let stopping = matches!(status.phase, Some(Phase::Stopping | Phase::Terminating));
-    let bound =
-        if stopping { settings.bounds.stopping_seconds } else { settings.bounds.provisioning_seconds };
-    reconciling.last_transition_time.0.checked_add(SignedDuration::from_secs(i64::from(bound))).ok()
+    let bound = verdict::bound(status.phase, settings);
+    since.checked_add(bound).ok()
 }

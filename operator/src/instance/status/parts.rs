@@ -1,12 +1,14 @@
 //! What an instance's parts look like now.
 
 use crate::{
-    instance::validate::Validated,
-    observed::{Child, State},
+    cause::Cause,
+    instance::{events::Told, validate::Validated},
+    observed::{Child, Growth, State},
 };
 use crds::{
     conditions::{self, Said},
     instance::ComponentStatus,
+    reasons,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,6 +16,23 @@ use std::{collections::BTreeSet, sync::Arc};
 pub(super) struct Parts<'a> {
     pub(super) children: &'a [Arc<Child>],
     pub(super) order: &'a Validated,
+    pub(super) told: &'a Told,
+}
+
+/// Why they do not serve: the cause that counts most.
+pub(super) struct Found {
+    /// The cause.
+    pub(super) cause: Cause,
+    /// The component that it concerns; none where it is not one component's.
+    pub(super) component: Option<String>,
+}
+
+impl Found {
+    /// The sentence of its reason, and of which component it is said.
+    pub(super) fn message(&self) -> String {
+        let sentence = reasons::sentence(self.cause.reason());
+        self.component.as_ref().map_or(sentence.to_owned(), |name| format!("Component {name}: {sentence}"))
+    }
 }
 
 impl Parts<'_> {
@@ -45,8 +64,7 @@ impl Parts<'_> {
     }
 
     pub(super) fn all_serve(&self) -> bool {
-        self.names()
-            .all(|name| matches!(self.facts(name), (desired, ready, true) if desired > 0 && ready >= desired))
+        self.names().all(|name| self.serves(name))
     }
 
     /// Whether all init jobs have succeeded, now or for the data that was restored.
@@ -88,22 +106,79 @@ impl Parts<'_> {
         all.into_iter().collect()
     }
 
-    pub(super) fn storage(&self) -> Said {
-        let volumes = || self.children.iter().filter_map(|child| child.volume());
-        if volumes().any(|volume| volume.lost) {
-            let message = "A volume is lost. An administrator must restore it from a backup.";
-            return Said::no(conditions::STORAGE_READY, "VolumeLost", message);
+    fn serves(&self, component: &str) -> bool {
+        matches!(self.facts(component), (desired, ready, true) if desired > 0 && ready >= desired)
+    }
+
+    /// Of all that keeps its components from serving, what counts most.
+    pub(super) fn cause(&self) -> Option<Found> {
+        let all = self.children.iter().filter_map(|child| {
+            let cause = self.cause_of(child)?;
+            Some(Found { cause, component: child.component.clone() })
+        });
+        all.min_by_key(|found| found.cause.rank())
+    }
+
+    fn cause_of(&self, child: &Child) -> Option<Cause> {
+        if child.component.as_deref().is_some_and(|component| self.serves(component)) {
+            return None;
         }
-        if volumes().any(|volume| volume.bound && volume.capacity < volume.requested) {
-            let message = "A volume is being made larger; the app may have to be restarted for it.";
-            return Said::no(conditions::STORAGE_READY, "VolumeGrowing", message);
+        match &child.state {
+            // One that has ended counts until another takes its place.
+            State::Pod { finished: true, cause, .. } => cause.filter(|_| !self.has_another_pod(child)),
+            State::Pod { cause, .. } => *cause,
+            State::Workload { replicas: 1.., cause: Some(cause), .. } => Some(*cause),
+            _ => self.told.get(&child.uid).copied(),
+        }
+    }
+
+    fn has_another_pod(&self, pod: &Child) -> bool {
+        self.children.iter().any(|child| {
+            child.component == pod.component && matches!(child.state, State::Pod { finished: false, .. })
+        })
+    }
+
+    /// Whether a component that others depend on does not serve.
+    pub(super) fn waits_for_another(&self) -> bool {
+        let components = &self.order.template.spec.components;
+        let needed = components.iter().flat_map(|component| &component.depends_on);
+        needed.into_iter().any(|name| !self.serves(name))
+    }
+
+    /// Whether a volume is lost, with what was on it.
+    pub(super) fn lost_a_volume(&self) -> bool {
+        self.children.iter().filter_map(|child| child.volume()).any(|volume| volume.lost)
+    }
+
+    /// Whether a volume should be larger and can't be made so.
+    pub(super) fn growth_failed(&self) -> bool {
+        let mut volumes = self.children.iter().filter_map(|child| child.volume());
+        volumes.any(|volume| volume.capacity < volume.requested && volume.growth == Growth::Failed)
+    }
+
+    pub(super) fn storage(&self) -> Said {
+        let not = |reason| Said::no(conditions::STORAGE_READY, reason, reasons::sentence(reason));
+        let volumes = || self.children.iter().filter_map(|child| child.volume());
+        if self.lost_a_volume() {
+            return not(reasons::VOLUME_LOST);
+        }
+        if let Some(growing) = volumes()
+            .filter(|volume| volume.bound && volume.capacity < volume.requested)
+            .map(|v| v.growth)
+            .max()
+        {
+            return not(match growing {
+                Growth::Failed => reasons::VOLUME_GROWTH_FAILED,
+                Growth::Restart => reasons::VOLUME_GROWS_AT_RESTART,
+                Growth::Nothing => reasons::VOLUME_GROWING,
+            });
         }
         let all: usize =
             self.order.template.spec.components.iter().map(|component| component.volumes.len()).sum();
         if volumes().all(|volume| volume.bound) && volumes().count() >= all {
-            return Said::yes(conditions::STORAGE_READY, "Bound", "Every volume is bound.");
+            return Said::yes(conditions::STORAGE_READY, reasons::BOUND, reasons::sentence(reasons::BOUND));
         }
-        let message = "A volume is not bound yet: the cluster's storage provides it, or waits for the pod that uses it.";
-        Said::no(conditions::STORAGE_READY, super::VOLUME_PENDING, message)
+        // Whatever the cause: this very reason says that the storage was never complete.
+        not(reasons::VOLUME_PENDING)
     }
 }

@@ -1,5 +1,7 @@
 //! What is said of an instance in every state that it can be in.
 
+mod causes;
+
 use super::{Outcome, Refused, next_look, status, too_early_to_say};
 use crate::{
     apply,
@@ -43,12 +45,13 @@ fn workload(replicas: i64, ready: i64) -> Arc<Child> {
         updated: replicas,
         observed: true,
         pods: PodTemplate::default(),
+        cause: None,
     };
     child(Kind::StatefulSet, "db", state)
 }
 
 fn pod() -> Arc<Child> {
-    child(Kind::Pod, "db-0", State::Pod { ready: true, finished: false })
+    child(Kind::Pod, "db-0", State::Pod { ready: true, finished: false, cause: None })
 }
 
 fn volume(bound: bool) -> Arc<Child> {

@@ -2,6 +2,7 @@
 
 use super::{Refused, parts::Parts};
 use crate::{
+    cause::Cause,
     instance::{power::Power, validate::Invalid},
     observed::{Child, State},
     settings::Settings,
@@ -10,8 +11,10 @@ use crds::{
     ServiceInstance, ServiceInstanceStatus,
     conditions::{self, Said},
     instance::Phase,
+    reasons,
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::sync::Arc;
 
 /// One judgement, from which phase and conditions follow.
@@ -22,6 +25,39 @@ pub(super) struct Verdict {
     reconciling: Option<(&'static str, String)>,
     stalled: Option<(&'static str, String)>,
     suspended: Option<(bool, &'static str, String)>,
+    /// What it is called once it has lasted too long.
+    overdue: Option<(&'static str, String)>,
+}
+
+/// Since when it has been on its way without being stuck.
+pub(super) fn waits_since(conditions: &[Condition]) -> Option<Timestamp> {
+    let since = |type_, status| {
+        conditions::find(conditions, type_)
+            .filter(|condition| condition.status == status)
+            .map(|condition| condition.last_transition_time.0)
+    };
+    // Where it was stuck meanwhile, the wait begins anew.
+    since(conditions::RECONCILING, "True")
+        .max(since(conditions::STALLED, "False"))
+        .filter(|_| since(conditions::RECONCILING, "True").is_some())
+}
+
+/// How long a phase may last.
+pub(super) fn bound(phase: Option<Phase>, settings: &Settings) -> SignedDuration {
+    let seconds = match phase {
+        Some(Phase::Stopping | Phase::Terminating) => settings.bounds.stopping_seconds,
+        _ => settings.bounds.provisioning_seconds,
+    };
+    SignedDuration::from_secs(i64::from(seconds))
+}
+
+/// What keeps pods from ending, where their node is not heard of.
+fn lost_node(children: &[Arc<Child>]) -> Option<(&'static str, String)> {
+    let lost = |child: &Arc<Child>| {
+        matches!(child.state, State::Pod { finished: false, cause: Some(Cause::NodeLost), .. })
+    };
+    let message = reasons::sentence(reasons::NODE_LOST).to_owned();
+    children.iter().any(lost).then_some((reasons::NODE_LOST, message))
 }
 
 /// Whether it had credentials or complete volumes before.
@@ -44,7 +80,13 @@ impl Verdict {
             reconciling: None,
             stalled: None,
             suspended: None,
+            overdue: None,
         }
+    }
+
+    /// One of which the registry says all there is to say.
+    fn known(phase: Phase, reason: &'static str) -> Self {
+        Self::of(phase, false, reason, reasons::sentence(reason))
     }
 
     fn going_on(mut self) -> Self {
@@ -67,7 +109,7 @@ impl Verdict {
         if let Some(old) =
             conditions::find(&before.conditions, conditions::AVAILABLE).filter(|old| old.status == "True")
         {
-            self.available = (true, "Running", old.message.clone());
+            self.available = (true, reasons::RUNNING, old.message.clone());
             self.phase = Phase::Degraded;
         }
         self
@@ -86,11 +128,15 @@ impl Verdict {
             && made
         {
             let mut verdict = Self::suspended(pods, reason, message);
+            verdict.overdue = lost_node(children);
             verdict.stalled = (!invalid.waiting).then(|| (invalid.reason, invalid.message.clone()));
             return verdict;
         }
-        let phase =
-            if invalid.waiting || invalid.reason == "QuotaExceeded" { Phase::Pending } else { Phase::Failed };
+        let phase = if invalid.waiting || invalid.reason == reasons::QUOTA_EXCEEDED {
+            Phase::Pending
+        } else {
+            Phase::Failed
+        };
         let verdict =
             Self::of(phase, false, invalid.reason, &invalid.message).still_serving(children, before);
         if invalid.waiting { verdict.going_on() } else { verdict.stuck() }
@@ -103,9 +149,10 @@ impl Verdict {
         if left { verdict.going_on() } else { verdict }
     }
 
-    pub(super) fn deleting() -> Self {
-        let message = "It is being deleted: its pods end first, then its data is let go and kept for the time of spec.retention.";
-        Self::of(Phase::Terminating, false, "Terminating", message).going_on()
+    pub(super) fn deleting(children: &[Arc<Child>]) -> Self {
+        let mut verdict = Self::known(Phase::Terminating, reasons::TERMINATING).going_on();
+        verdict.overdue = lost_node(children);
+        verdict
     }
 
     pub(super) fn refused(refused: &Refused, parts: &Parts<'_>, before: &ServiceInstanceStatus) -> Self {
@@ -120,64 +167,100 @@ impl Verdict {
         instance: &ServiceInstance,
     ) -> Self {
         if blocked {
-            let message = "Something of an earlier instance of this name is still being deleted; it goes on once that is gone.";
-            return Self::of(Phase::Pending, false, "WaitingForDeletion", message).going_on();
+            return Self::known(Phase::Pending, reasons::WAITING_FOR_DELETION).going_on();
         }
         match &parts.order.power {
+            Power::On if parts.init_job_failed() => {
+                Self::known(Phase::Failed, reasons::INIT_JOB_FAILED).stuck()
+            }
+            Power::On if parts.all_serve() && !parts.is_initialized() => Self::initializing(parts),
+            Power::On if parts.all_serve() => Self::serving(parts, instance),
             Power::On => Self::on(parts, before, instance),
             Power::Stopped if parts.pods_left() => {
-                Self::of(Phase::Stopping, false, "Stopping", "Its pods are ending, as its owner asked.")
-                    .going_on()
-            }
-            Power::Stopped => {
-                let message =
-                    "Stopped by its owner; the data is kept. Set powerState to Running to start it.";
-                let mut verdict = Self::of(Phase::Stopped, true, "Stopped", message);
-                verdict.available.0 = false;
+                let mut verdict = Self::known(Phase::Stopping, reasons::STOPPING).going_on();
+                verdict.overdue = lost_node(parts.children);
                 verdict
             }
-            Power::Suspended { reason, message } => Self::suspended(parts.pods_left(), reason, message),
+            Power::Stopped => {
+                let mut verdict = Self::known(Phase::Stopped, reasons::STOPPED);
+                verdict.ready.0 = true;
+                verdict
+            }
+            Power::Suspended { reason, message } => {
+                let mut verdict = Self::suspended(parts.pods_left(), reason, message);
+                verdict.overdue = lost_node(parts.children);
+                verdict
+            }
         }
     }
 
+    /// Its components are up, and nobody is let in yet.
+    fn initializing(parts: &Parts<'_>) -> Self {
+        let found = parts.cause().filter(|found| found.cause != Cause::NotReady);
+        let Some(found) = found else {
+            return Self::known(Phase::Provisioning, reasons::INITIALIZING).going_on();
+        };
+        let why = found.cause.reason();
+        let verdict = Self::of(Phase::Provisioning, false, why, found.message()).going_on();
+        if reasons::stalls_at_once(why) { verdict.stuck() } else { verdict }
+    }
+
+    /// It serves; that may not be all that was asked for.
+    fn serving(parts: &Parts<'_>, instance: &ServiceInstance) -> Self {
+        let mut verdict = if parts.lost_a_volume() {
+            Self::known(Phase::Degraded, reasons::VOLUME_LOST).stuck()
+        } else if parts.order.plan != instance.spec.plan_ref {
+            Self::known(Phase::Running, reasons::UPGRADE_AWAITS_QUOTA).stuck()
+        } else if parts.growth_failed() {
+            Self::known(Phase::Running, reasons::VOLUME_GROWTH_FAILED).stuck()
+        } else {
+            let mut verdict = Self::known(Phase::Running, reasons::RUNNING);
+            verdict.ready.0 = true;
+            verdict
+        };
+        verdict.available = (true, reasons::RUNNING, reasons::sentence(reasons::RUNNING).to_owned());
+        verdict
+    }
+
+    /// It should serve and does not yet, or not any more.
     fn on(parts: &Parts<'_>, before: &ServiceInstanceStatus, instance: &ServiceInstance) -> Self {
-        if parts.init_job_failed() {
-            let message = "A job that prepares the app for its first use has failed again and again, so visitors are not let in. An \
-                           administrator must look at its log; setting restartedAt tries it anew.";
-            return Self::of(Phase::Failed, false, "InitJobFailed", message).stuck();
-        }
-        if parts.all_serve() && !parts.is_initialized() {
-            let message =
-                "Its parts are up, and it is being prepared for its first use; then visitors are let in.";
-            return Self::of(Phase::Provisioning, false, "Initializing", message).going_on();
-        }
-        if parts.all_serve() && parts.order.plan != instance.spec.plan_ref {
-            let message = "It serves by its old plan: the larger one does not fit in the tenant's quota yet.";
-            let mut verdict = Self::of(Phase::Running, false, "UpgradeAwaitsQuota", message).stuck();
-            verdict.available = (true, "Running", "It serves.".to_owned());
-            return verdict;
-        }
-        if parts.all_serve() {
-            return Self::of(Phase::Running, true, "Running", "It serves.");
-        }
         let same_spec = before.observed_generation == instance.metadata.generation;
-        match before.phase {
+        let (phase, reason) = match before.phase {
             phase
                 if never_made(before)
                     || matches!(phase, Some(Phase::Pending | Phase::Provisioning | Phase::Failed)) =>
             {
-                let message = "Its parts are being made; this takes some minutes at the most.";
-                Self::of(Phase::Provisioning, false, "Provisioning", message).going_on()
+                (Phase::Provisioning, reasons::PROVISIONING)
             }
             Some(Phase::Stopped | Phase::Suspended | Phase::Stopping | Phase::Restarting) => {
-                Self::of(Phase::Restarting, false, "Restarting", "Its pods are being started.").going_on()
+                (Phase::Restarting, reasons::RESTARTING)
             }
-            _ if parts.all_rolled_out() && same_spec => {
-                let message = "Its pods are not ready though nothing was changed. The cluster restarts them; if this lasts, look at their events.";
-                Self::of(Phase::Degraded, false, "NotServing", message).going_on()
-            }
-            _ => Self::of(Phase::Updating, false, "Updating", "A change is being rolled out.").going_on(),
+            _ if parts.all_rolled_out() && same_spec => (Phase::Degraded, reasons::NOT_SERVING),
+            _ => (Phase::Updating, reasons::UPDATING),
+        };
+        let served = matches!(phase, Phase::Degraded | Phase::Updating);
+        if parts.lost_a_volume() {
+            let phase = if served { Phase::Degraded } else { phase };
+            return Self::known(phase, reasons::VOLUME_LOST).going_on().stuck();
         }
+        let plain = || {
+            let reason = if parts.waits_for_another() { reasons::DEPENDENCY_NOT_READY } else { reason };
+            Self::known(phase, reason).going_on()
+        };
+        let Some(found) = parts.cause() else { return plain() };
+        let (why, message) = (found.cause.reason(), found.message());
+        if found.cause == Cause::NotReady && phase != Phase::Degraded {
+            // What has only just started may need its time until it answers.
+            let mut verdict = plain();
+            verdict.overdue = Some((why, message));
+            return verdict;
+        }
+        let at_once = reasons::stalls_at_once(why);
+        let broken = at_once || found.cause.is_displacement();
+        let phase = if served && broken { Phase::Degraded } else { phase };
+        let mut verdict = Self::of(phase, false, why, message.clone()).going_on();
+        verdict.overdue = Some((why, message));
+        if at_once { verdict.stuck() } else { verdict }
     }
 
     /// No wait without a bound: what goes on for too long is stalled.
@@ -187,21 +270,29 @@ impl Verdict {
         settings: &Settings,
         now: Timestamp,
     ) -> Self {
-        let bound = match self.phase {
-            Phase::Stopping | Phase::Terminating => settings.bounds.stopping_seconds,
-            _ => settings.bounds.provisioning_seconds,
-        };
-        let since = conditions::find(&before.conditions, conditions::RECONCILING)
-            .filter(|old| old.status == "True")
-            .map(|old| old.last_transition_time.0);
+        let stalled =
+            conditions::find(&before.conditions, conditions::STALLED).filter(|old| old.status == "True");
+        // What somebody has just put right begins its wait anew.
+        let begins = stalled.is_some_and(|old| reasons::stalls_at_once(&old.reason));
+        let since = waits_since(&before.conditions).filter(|_| !begins);
         let waited = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
-        if self.reconciling.is_some() && waited >= SignedDuration::from_secs(i64::from(bound)) {
-            let message = format!(
-                "{} This has lasted longer than it should: an administrator must look at the events of its pods and volumes.",
-                self.ready.2
-            );
-            self.stalled = Some(("TooSlow", message));
+        if self.reconciling.is_none() || self.stalled.is_some() || waited < bound(Some(self.phase), settings)
+        {
+            return self;
         }
+        let hint = reasons::sentence(reasons::TOO_SLOW);
+        self.stalled = Some(match self.overdue.take() {
+            Some((reason, message)) => {
+                // A hold or a deletion still counts more in the column.
+                if self.suspended.is_none() && self.phase != Phase::Terminating {
+                    self.ready = (false, reason, message.clone());
+                    self.available = self.ready.clone();
+                    self.reconciling = Some((reason, message.clone()));
+                }
+                (reason, format!("{message} {hint}"))
+            }
+            None => (reasons::TOO_SLOW, format!("{} {hint}", self.ready.2)),
+        });
         self
     }
 
@@ -221,9 +312,11 @@ impl Verdict {
         vec![
             said(conditions::READY, &self.ready),
             said(conditions::AVAILABLE, &self.available),
-            optional(conditions::RECONCILING, &self.reconciling, "Settled"),
-            optional(conditions::STALLED, &self.stalled, "NotStalled"),
-            suspended.unwrap_or_else(|| Said::no(conditions::SUSPENDED, "MayRun", "Nothing holds it back.")),
+            optional(conditions::RECONCILING, &self.reconciling, reasons::SETTLED),
+            optional(conditions::STALLED, &self.stalled, reasons::NOT_STALLED),
+            suspended.unwrap_or_else(|| {
+                Said::no(conditions::SUSPENDED, reasons::MAY_RUN, reasons::sentence(reasons::MAY_RUN))
+            }),
         ]
     }
 }

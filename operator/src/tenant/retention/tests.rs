@@ -217,6 +217,7 @@ fn released_volume() -> Child {
         version: 1,
         hash: None,
         digest: None,
+        inputs: None,
         component: None,
         data: Some(ID.into()),
         tenant: None,
