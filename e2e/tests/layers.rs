@@ -16,7 +16,11 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 12] = [
+const PURE: [&str; 18] = [
+    "domains/claims",
+    "domains/decide",
+    "domains/records",
+    "instance/access",
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -24,6 +28,8 @@ const PURE: [&str; 12] = [
     "instance/power",
     "instance/status",
     "instance/validate",
+    "settings/access",
+    "settings/ingress",
     "template/validate",
     "tenant/admission",
     "tenant/build",

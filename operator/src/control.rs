@@ -1,7 +1,8 @@
 //! The four controllers: from a stream of triggers to bounded, per-object ordered reconciles with back-off.
 
 use crate::{
-    apply::CallError, backoff, context::Context, instance, own::Own, pace::Limit, plan, template, tenant,
+    apply::CallError, backoff, context::Context, domains, instance, own::Own, pace::Limit, plan, template,
+    tenant,
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use kube::{
@@ -41,6 +42,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
         drive("template", &context, &caches.templates, wake_templates, a, &stop, template::reconcile).boxed(),
         drive("plan", &context, &caches.plans, wake_plans, p, &stop, plan::reconcile).boxed(),
         sweep(Arc::clone(&context), stop.clone()).boxed(),
+        domains::look(Arc::clone(&context), stop.clone()).boxed(),
     ];
     futures::future::join_all(parts).await;
 }
@@ -74,6 +76,7 @@ fn forget_what_is_gone(context: &Context) {
     context.backoff.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
     context.pace.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
     context.report.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
+    context.domains.keep_only(|host, uid| context.caches.claims(|claims| claims.asks(host, uid)));
     for owner in context.children.drop_phantoms(Instant::now()) {
         context.caches.wake_owner(&owner);
     }

@@ -1,5 +1,6 @@
 //! Metrics in the OpenMetrics text format, at `/metrics`.
 
+use crate::domains::records::{Answer, Seen};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -35,6 +36,13 @@ pub struct By {
     pub controller: &'static str,
 }
 
+/// How a look at a custom host's DNS records ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LookedUp {
+    /// `found`, `nothing` or `failed`.
+    pub outcome: &'static str,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -45,6 +53,7 @@ pub struct Metrics {
     backing_off: Gauge,
     instances: Family<InPhase, Gauge>,
     hands_off: Gauge,
+    domain_lookups: Family<LookedUp, Counter>,
 }
 
 impl Default for Metrics {
@@ -68,7 +77,13 @@ impl Default for Metrics {
             "Instances with the break-glass annotation",
             hands_off.clone(),
         );
-        Self { registry, reconciles, durations, leader, backing_off, instances, hands_off }
+        let domain_lookups = Family::default();
+        registry.register(
+            "domain_lookups",
+            "Looks at the DNS records of custom hosts by outcome",
+            domain_lookups.clone(),
+        );
+        Self { registry, reconciles, durations, leader, backing_off, instances, hands_off, domain_lookups }
     }
 }
 
@@ -78,6 +93,17 @@ impl Metrics {
         let outcome = if ok { "ok" } else { "error" };
         self.reconciles.get_or_create(&Reconciled { controller, outcome }).inc();
         self.durations.get_or_create(&By { controller }).observe(took.as_secs_f64());
+    }
+
+    /// The DNS records of a custom host were looked at.
+    pub fn looked_up(&self, seen: &Seen) {
+        let found = [&seen.txt, &seen.cname].into_iter().any(|one| matches!(one, Answer::Found(_)));
+        let outcome = match (seen.has_failed(), found) {
+            (true, _) => "failed",
+            (false, true) => "found",
+            (false, false) => "nothing",
+        };
+        self.domain_lookups.get_or_create(&LookedUp { outcome }).inc();
     }
 
     /// Whether this replica leads.

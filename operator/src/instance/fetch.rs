@@ -3,6 +3,7 @@
 use crate::{
     apply::{self, CallError},
     context::Context,
+    domains::{self, decide::Decided},
     kinds::Kind,
     observed::{Child, Owner},
 };
@@ -11,6 +12,7 @@ use crds::{
     ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota, labels, names, quota::Admitted,
     quota::Waiting,
 };
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -50,6 +52,8 @@ pub struct Fetched {
     pub in_the_way: InTheWay,
     /// Name and uid of the Secret with credentials that its status names, where it is there.
     pub credentials_there: Option<(String, String)>,
+    /// Whose each of its hosts is.
+    pub domains: Vec<Decided>,
 }
 
 /// The place in the tenant's quota.
@@ -103,7 +107,11 @@ impl std::fmt::Debug for Secrets {
 ///
 /// # Errors
 /// When the secrets can't be read.
-pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<Fetched, CallError> {
+pub async fn fetch(
+    context: &Context,
+    instance: Arc<ServiceInstance>,
+    now: Timestamp,
+) -> Result<Fetched, CallError> {
     let namespace = instance.namespace().unwrap_or_default();
     let uid = instance.uid().unwrap_or_default();
     let tenant = instance.tenant().and_then(|name| context.caches.tenant(name));
@@ -131,7 +139,9 @@ pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<
         _ => InTheWay::Nothing,
     };
     let children = context.children_of(&instance);
+    let domains = domains::decide(context, &instance, template.as_deref(), &children, now);
     Ok(Fetched {
+        domains,
         in_the_way,
         instance,
         tenant,

@@ -109,6 +109,7 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
         fixed: BTreeMap::new(),
         in_the_way: InTheWay::Nothing,
         credentials_there: None,
+        domains: Vec::new(),
     }
 }
 

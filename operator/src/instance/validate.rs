@@ -1,12 +1,13 @@
 //! From what was fetched to an order that can't be wrong, or the one reason why there is none.
 
 use super::{
+    access::{self, Access, NoAccess},
     fetch::{Fetched, InTheWay, Place, Secrets},
     parameters,
     power::{self, Power},
     status,
 };
-use crate::{kinds::Kind, observed::Child, settings::Settings, template};
+use crate::{domains, kinds::Kind, observed::Child, settings::Settings, template};
 use crds::{
     Quantity, ServiceTemplate,
     instance::ServiceInstanceSpec,
@@ -49,6 +50,10 @@ pub struct Validated {
     pub data_id: String,
     /// Its platform host.
     pub host: String,
+    /// The custom hosts that are its own.
+    pub custom_hosts: Vec<String>,
+    /// How it is reached from outside, where it asks for that.
+    pub access: Option<Result<Access, NoAccess>>,
     /// How long its data is kept after it.
     pub keep_for: SignedDuration,
     /// The same, as written.
@@ -127,11 +132,13 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         plan: fetched.plan_name.clone(),
         resources: plan.spec.resources,
         storage_class: plan.spec.storage_class_name.clone().or_else(|| settings.storage_class_name.clone()),
+        access: access::decide(spec.access.as_ref(), &template.spec.expose, settings.access.by),
         template_name: template.name_any(),
         template,
         parameters,
         data_id: fetched.data_id.clone(),
-        host: format!("{}.{}", names::short_id(&uid), settings.zone),
+        custom_hosts: custom_hosts(fetched),
+        host: names::platform_host(&uid, &settings.zone),
         uid,
         keep_for,
         keep_for_text: spec.retention.keep_for.clone(),
@@ -139,6 +146,15 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         look_again,
         restarted_at: spec.restarted_at.as_ref().map(|time| time.0),
     })
+}
+
+/// The custom hosts that are its own; its platform host is routed anyway.
+fn custom_hosts(fetched: &Fetched) -> Vec<String> {
+    let ours = fetched
+        .domains
+        .iter()
+        .filter(|one| one.is_ours && one.status.reason != domains::decide::PLATFORM_HOST);
+    ours.map(|one| one.status.host.clone()).collect()
 }
 
 fn check_place(place: &Place) -> Result<(), Invalid> {

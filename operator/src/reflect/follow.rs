@@ -1,7 +1,7 @@
 //! The watches themselves: events into stores and caches.
 
 use super::Caches;
-use crate::{cache::ChildCache, kinds::Kind, observed::Child};
+use crate::{cache::ChildCache, domains, kinds::Kind, observed::Child};
 use crds::labels;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::{
@@ -146,6 +146,9 @@ pub(super) async fn follow_children(
                 }
             }
             Ok(Reduced::Gone(child)) => {
+                if let Some(child) = &child {
+                    domains::ingress_is_gone(&caches, child);
+                }
                 if let Some(owner) = child.and_then(|child| children.gone(&child)) {
                     caches.wake_owner(&owner);
                 }

@@ -1,6 +1,13 @@
 //! The operator's settings: one documented file (`config/default.yaml`), checked at start.
 
+pub mod access;
+pub mod domains;
+pub mod ingress;
+
+use access::Access;
 use crds::{schema, span};
+use domains::Domains;
+use ingress::Ingress;
 use jiff::SignedDuration;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
@@ -22,6 +29,12 @@ pub struct Settings {
     /// The ingress controller.
     #[serde(default)]
     pub ingress: Ingress,
+    /// Custom domains.
+    #[serde(default)]
+    pub domains: Domains,
+    /// Access from outside for apps that speak TCP.
+    #[serde(default)]
+    pub access: Access,
     /// The network around the tenants.
     #[serde(default)]
     pub network: Network,
@@ -82,18 +95,6 @@ pub enum Unsubscribed {
     Deny,
     /// It runs.
     Allow,
-}
-
-/// The ingress controller.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Ingress {
-    /// Its class; none: the cluster's default.
-    #[serde(default)]
-    pub class_name: Option<String>,
-    /// From where its requests come, as peers of a NetworkPolicy.
-    #[serde(default)]
-    pub from: Vec<NetworkPolicyPeer>,
 }
 
 /// The network around the tenants.
@@ -280,7 +281,7 @@ impl Settings {
         if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
             return Some("bounds must be at least 30 seconds".to_owned());
         }
-        None
+        self.ingress.problem().or_else(|| self.domains.problem()).or_else(|| self.access.problem())
     }
 }
 
@@ -301,6 +302,9 @@ mod tests {
             ("zone: a.b\nzonne: c", "zonne"),
             ("zone: UPPER.test", "zone"),
             ("zone: a.b\nconcurrency: {instances: 0}", "at least 1"),
+            ("zone: a.b\ndomains: {nameservers: [dns.example.com]}", "no address"),
+            ("zone: a.b\naccess: {type: NodePort}", "nodeHost"),
+            ("zone: a.b\ningress: {annotations: {a/b: '{{size}}'}}", "maxBodyMebibytes"),
         ] {
             let result = serde_yaml::from_str::<Settings>(text).map_err(|error| error.to_string());
             let said = result.map_or_else(|error| error, |settings| settings.problem().unwrap_or_default());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use e2e::operator_process::{Operator, Settings, program};
 use e2e::proxy::{ActorPort, Matcher};
-use e2e::{repository, wait};
+use e2e::wait;
 use nix::sys::signal::Signal;
 
 use super::{BOUND, World};
@@ -16,6 +16,7 @@ use super::{BOUND, World};
 pub struct RunningOperator {
     name: String,
     kubeconfig: PathBuf,
+    config: PathBuf,
     logs: PathBuf,
     port: ActorPort,
     process: Slot,
@@ -25,7 +26,7 @@ pub struct RunningOperator {
 type Slot = Arc<Mutex<Option<Arc<Operator>>>>;
 
 impl RunningOperator {
-    pub(super) async fn start(world: &World, letter: &str) -> Result<Self> {
+    pub(super) async fn start(world: &World, letter: &str, config: PathBuf) -> Result<Self> {
         let name = format!("operator-{letter}");
         let port = world.proxy().actor(&name)?;
         let cluster = world.cluster();
@@ -34,7 +35,7 @@ impl RunningOperator {
         let process = Slot::default();
         let dies = Arc::clone(&process);
         port.on_crash(move |_| kill(&dies));
-        let operator = Self { name, kubeconfig, logs: cluster.logs(), port, process };
+        let operator = Self { name, kubeconfig, config, logs: cluster.logs(), port, process };
         operator.restart().await?;
         Ok(operator)
     }
@@ -69,7 +70,7 @@ impl RunningOperator {
         let operator = Arc::new(Operator::start(Settings {
             program: &program()?,
             kubeconfig: &self.kubeconfig,
-            config: &repository::root().join("config/default.yaml"),
+            config: &self.config,
             identity: &self.name,
             logs: &self.logs,
             env: Vec::new(),

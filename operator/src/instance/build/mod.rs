@@ -107,6 +107,7 @@ pub fn build(v: &Validated, facts: &Facts, settings: &Settings) -> Desired {
     objects.extend(builder.build_network_policies());
     objects.extend(v.template.spec.components.iter().map(|component| builder.build_service(component)));
     objects.extend(builder.build_exposed_service());
+    objects.extend(builder.build_external_service());
     objects.extend(builder.build_ingress());
     let ordered = crate::template::validate::ordered(&v.template.spec);
     objects.extend(ordered.into_iter().filter_map(|component| builder.build_workload(component)));
