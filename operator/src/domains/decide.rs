@@ -164,6 +164,12 @@ impl Question<'_> {
     }
 
     fn unverified(&self, standing: Standing) -> Decided {
+        // A new leader has not asked yet; what was said before holds until it has, or every restart would write it anew twice.
+        let before =
+            self.before.filter(|before| [UNVERIFIED, LOOKUP_FAILED].contains(&before.reason.as_str()));
+        if let (None, Some(before)) = (self.proof, before) {
+            return self.status(standing, &before.reason, &before.message, false);
+        }
         let (reason, message) = match self.proof {
             None => (CHECKING, "Its DNS records are being looked for; this takes seconds."),
             Some(Proof::Unknown) => (
@@ -258,6 +264,14 @@ mod tests {
         let proven = ask(Some(Proof::Proven), None, &[]).decide(at(0));
         for proof in [None, Some(Proof::Unknown)] {
             assert_eq!(ask(proof, Some(&proven.status), &[]).decide(at(1_000_000)), proven);
+        }
+    }
+
+    #[test]
+    fn a_restart_says_nothing_new_of_what_was_not_verified() {
+        for proof in [Proof::Refuted, Proof::Unknown] {
+            let said = ask(Some(proof), None, &[]).decide(at(0));
+            assert_eq!(ask(None, Some(&said.status), &[]).decide(at(60)), said);
         }
     }
 
