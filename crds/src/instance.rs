@@ -57,7 +57,8 @@ pub struct ServiceInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = crate::schema::time())]
     pub restarted_at: Option<Time>,
-    /// Custom host names beside the platform's. Not routed by this version. Each is routed once its DNS record (see status.domains) was seen.
+    /// Custom host names beside the platform's, for apps that speak HTTP. Each is routed once one of its DNS records (see
+    /// status.domains) was seen, and for one instance only: of several that ask for a host, the first one that was verified has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 4, max = 253)))]
     #[x_kube(
@@ -114,7 +115,7 @@ pub enum PowerState {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
-    /// Whether a port is opened to the outside.
+    /// Whether a port is opened to the outside; status.endpoints.external says which, once it is.
     #[serde(default)]
     pub external: bool,
     /// Who may connect, as address ranges (`203.0.113.0/24`). Empty: everybody.
@@ -285,12 +286,12 @@ pub struct ServiceInstanceStatus {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
     pub components: Vec<ComponentStatus>,
-    /// For each custom host the DNS record to set, and whether it was seen.
+    /// For each custom host the DNS records of which one must be set, and whether it was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["host".to_string()]))]
     pub domains: Vec<DomainStatus>,
-    /// Ready, Available, Reconciling, Stalled, Suspended, Admitted, StorageReady, DomainsReady, UpdatePending.
+    /// Ready, Available, Reconciling, Stalled, Suspended, Admitted, StorageReady, DomainsReady, AccessReady, UpdatePending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
@@ -357,6 +358,9 @@ pub struct Endpoints {
     /// `host:port` within the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<String>,
+    /// `host:port` from outside the cluster, once `spec.access.external` has opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<String>,
 }
 
 /// The name of a Secret in the same namespace.
@@ -380,15 +384,33 @@ pub struct ComponentStatus {
 }
 
 /// A custom host.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
 pub struct DomainStatus {
     /// The host name.
     #[schemars(length(max = 253))]
     pub host: String,
-    /// The DNS record to set.
-    pub record: DnsRecord,
-    /// Whether it was seen; only then the host is routed.
+    /// The DNS records of which any one proves that the host may be used: a TXT record that any instance of this tenant accepts, or a
+    /// CNAME to this instance. None for hosts of the platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub records: Vec<DnsRecord>,
+    /// Whether one of them was seen, and not missed for long since.
     pub verified: bool,
+    /// Since when. Of several instances that ask for the same host, the one that was verified first has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_since: Option<Time>,
+    /// Since when DNS says that none of them is there any more. The host stays routed for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Time>,
+    /// Whether requests for it are led to this instance.
+    pub routed: bool,
+    /// A constant CamelCase word.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// What is wrong, what happens next, who must act.
+    #[schemars(length(max = 1024))]
+    pub message: String,
 }
 
 /// A DNS record.
@@ -396,10 +418,13 @@ pub struct DomainStatus {
 pub struct DnsRecord {
     /// `CNAME` or `TXT`.
     #[serde(rename = "type")]
+    #[schemars(length(max = 8))]
     pub type_: String,
     /// The name that the record stands at.
+    #[schemars(length(max = 270))]
     pub name: String,
     /// Its value.
+    #[schemars(length(max = 270))]
     pub value: String,
 }
 

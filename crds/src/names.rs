@@ -84,6 +84,22 @@ pub fn short_id(uid: &str) -> String {
     if id.starts_with(|c: char| c.is_ascii_digit()) { format!("d{}", &id[1..]) } else { id }
 }
 
+/// The platform's host for an instance.
+pub fn platform_host(uid: &str, zone: &str) -> String {
+    format!("{}.{zone}", short_id(uid))
+}
+
+/// The DNS name at which a TXT record proves that a custom host may be used.
+pub fn verification_name(host: &str) -> String {
+    format!("_nakhoda.{host}")
+}
+
+/// What that TXT record says: it follows from the tenant's name alone, so that a host can move between the instances of a tenant,
+/// and tells nobody who the tenant is.
+pub fn verification_value(tenant: &str) -> String {
+    format!("nakhoda={}", short_hash(&format!("domains\u{0}{tenant}"), 32))
+}
+
 /// The name of a volume claim: by its data, not by its instance, which it outlives.
 pub fn data_volume(data_id: &str, component: &str, volume: &str) -> String {
     child_name(&["data", data_id, component, volume], MAX_LABEL)

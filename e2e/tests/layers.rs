@@ -16,8 +16,12 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 28] = [
+const PURE: [&str; 34] = [
     "cause",
+    "domains/claims",
+    "domains/decide",
+    "domains/records",
+    "instance/access",
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -39,6 +43,8 @@ const PURE: [&str; 28] = [
     "strict",
     "nodes/state",
     "usage/read",
+    "settings/access",
+    "settings/ingress",
     "template/validate",
     "tenant/admission",
     "tenant/build",

@@ -1,8 +1,8 @@
 //! What every reconcile is given.
 
 use crate::{
-    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, metrics::Metrics, nodes::Nodes,
-    own::Newest, reflect::Caches, report::Report, settings::Settings, usage::Usage,
+    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, domains::Domains, metrics::Metrics,
+    nodes::Nodes, own::Newest, reflect::Caches, report::Report, settings::Settings, usage::Usage,
 };
 use crate::{
     observed::{Child, Owner},
@@ -26,6 +26,8 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// Child objects.
     pub children: Arc<ChildCache>,
+    /// Custom domains: what DNS said, and who has which host.
+    pub domains: Domains,
     /// Our newest writes to instances.
     pub own_instances: Newest<ServiceInstance>,
     /// Our newest writes to tenants.

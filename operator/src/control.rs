@@ -4,7 +4,7 @@ use crate::{
     apply::CallError,
     backoff,
     context::Context,
-    instance, nodes,
+    domains, instance, nodes,
     own::Own,
     pace::Limit,
     plan,
@@ -67,6 +67,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
         sweep(Arc::clone(&context), stop.clone()).boxed(),
         nodes::lookout::run(Arc::clone(&context), stop.clone()).boxed(),
         usage::poll::run(Arc::clone(&context), stop.clone()).boxed(),
+        domains::look(Arc::clone(&context), stop.clone()).boxed(),
     ];
     futures::future::join_all(parts).await;
 }
@@ -100,6 +101,7 @@ fn forget_what_is_gone(context: &Context) {
     context.backoff.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
     context.pace.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
     context.report.keep_only(|uid| all.iter().any(|one| one.contains(uid)));
+    context.domains.keep_only(|host, uid| context.caches.claims(|claims| claims.asks(host, uid)));
     for owner in context.children.drop_phantoms(Instant::now()) {
         context.caches.wake_owner(&owner);
     }

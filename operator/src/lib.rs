@@ -10,6 +10,7 @@ pub mod clock;
 pub mod context;
 pub mod control;
 pub mod digest;
+pub mod domains;
 pub mod health;
 pub mod instance;
 pub mod kinds;

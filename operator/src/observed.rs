@@ -4,6 +4,7 @@ use crate::{cause::Cause, digest, kinds::Kind};
 use crds::{Quantity, labels};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,20 @@ pub enum State {
     Quota {
         /// Whether `status.hard` equals `spec.hard` and all of it is counted.
         settled: bool,
+    },
+    /// An Ingress.
+    Routes {
+        /// The hosts that it leads to its instance.
+        hosts: BTreeSet<String>,
+    },
+    /// A Service that is reached from outside the cluster.
+    Exposed {
+        /// Where its load balancer is, once it has one: a host name or an address.
+        address: Option<String>,
+        /// The port of its load balancer.
+        port: Option<u16>,
+        /// The port on every node.
+        node_port: Option<u16>,
     },
     /// A pod.
     Pod {
@@ -247,6 +262,22 @@ impl Child {
     pub fn volume(&self) -> Option<&Volume> {
         if let State::Volume(volume) = &self.state { Some(volume) } else { None }
     }
+
+    /// The hosts that it leads to its instance.
+    pub fn hosts(&self) -> impl Iterator<Item = &String> {
+        let hosts = if let State::Routes { hosts } = &self.state { Some(hosts) } else { None };
+        hosts.into_iter().flatten()
+    }
+
+    /// Whether it leads a host to its instance.
+    pub fn routes(&self, host: &str) -> bool {
+        matches!(&self.state, State::Routes { hosts } if hosts.contains(host))
+    }
+
+    /// Whether it belongs to the instance with that uid.
+    pub fn is_owned_by(&self, uid: &str) -> bool {
+        matches!(&self.owner, Some(Owner::Instance(owner)) if owner == uid)
+    }
 }
 
 impl State {
@@ -264,6 +295,8 @@ impl State {
             },
             Kind::PersistentVolumeClaim => Self::Volume(Volume::reduce(object)),
             Kind::ResourceQuota => Self::Quota { settled: quota_is_settled(object) },
+            Kind::Ingress => Self::Routes { hosts: routed_hosts(object) },
+            Kind::Service => Self::exposed(object),
             Kind::Pod => Self::Pod {
                 ready: condition(object, "Ready"),
                 finished: matches!(
@@ -286,6 +319,30 @@ impl PodTemplate {
         let annotation = |key: &str| annotations?.get(key)?.as_str().map(str::to_owned);
         Self { applied: annotation(labels::PODS), live, rollout_at: annotation(labels::ROLLOUT_AT) }
     }
+}
+
+impl State {
+    fn exposed(object: &Value) -> Self {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if !matches!(text("/spec/type"), Some("LoadBalancer" | "NodePort")) {
+            return Self::Plain;
+        }
+        let number = |path: &str| {
+            object.pointer(path).and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok())
+        };
+        let balancer = "/status/loadBalancer/ingress/0";
+        let address = text(&format!("{balancer}/hostname")).or_else(|| text(&format!("{balancer}/ip")));
+        Self::Exposed {
+            address: address.map(str::to_owned),
+            port: number("/spec/ports/0/port"),
+            node_port: number("/spec/ports/0/nodePort").filter(|port| *port > 0),
+        }
+    }
+}
+
+fn routed_hosts(object: &Value) -> BTreeSet<String> {
+    let rules = object.pointer("/spec/rules").and_then(Value::as_array);
+    rules.into_iter().flatten().filter_map(|rule| rule["host"].as_str()).map(str::to_owned).collect()
 }
 
 impl Volume {

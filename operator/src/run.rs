@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, SystemClock},
     context::Context,
     control,
+    domains::Domains,
     health::{self, Health},
     leader::{Candidate, Lease},
     metrics::{Metrics, calls::CountCalls},
@@ -46,6 +47,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
     let lease = Arc::new(Lease::default());
     let context = Arc::new(Context {
         cluster: Cluster::new(client.clone(), Arc::clone(&lease)),
+        domains: Domains::new(&settings.domains),
         settings,
         namespace: run.namespace.clone(),
         clock: Arc::clone(&clock),

@@ -4,6 +4,7 @@ use super::events::Told;
 use crate::{
     apply::{self, CallError},
     context::Context,
+    domains::{self, decide::Decided},
     kinds::Kind,
     observed::{Child, Owner},
 };
@@ -12,6 +13,7 @@ use crds::{
     ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota, labels, names, quota::Admitted,
     quota::Waiting,
 };
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -53,6 +55,8 @@ pub struct Fetched {
     pub credentials_there: Option<(String, String)>,
     /// What events tell of children that are stuck; filled in only where something is.
     pub told: Told,
+    /// Whose each of its hosts is.
+    pub domains: Vec<Decided>,
 }
 
 /// The place in the tenant's quota.
@@ -106,7 +110,11 @@ impl std::fmt::Debug for Secrets {
 ///
 /// # Errors
 /// When the secrets can't be read.
-pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<Fetched, CallError> {
+pub async fn fetch(
+    context: &Context,
+    instance: Arc<ServiceInstance>,
+    now: Timestamp,
+) -> Result<Fetched, CallError> {
     let namespace = instance.namespace().unwrap_or_default();
     let uid = instance.uid().unwrap_or_default();
     let tenant = instance.tenant().and_then(|name| context.caches.tenant(name));
@@ -134,7 +142,9 @@ pub async fn fetch(context: &Context, instance: Arc<ServiceInstance>) -> Result<
         _ => InTheWay::Nothing,
     };
     let children = context.children_of(&instance);
+    let domains = domains::decide(context, &instance, template.as_deref(), &children, now);
     Ok(Fetched {
+        domains,
         in_the_way,
         instance,
         tenant,

@@ -111,6 +111,7 @@ pub fn fetched(app_name: &str, wanted: Wanted) -> Fetched {
         in_the_way: InTheWay::Nothing,
         credentials_there: None,
         told: BTreeMap::new(),
+        domains: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `ServiceInstance`: fetch → validate → build → plan → execute → status.
 
+pub mod access;
 pub mod build;
 pub mod cleanup;
 pub mod events;
@@ -19,6 +20,7 @@ pub mod window;
 use crate::{
     apply::CallError,
     context::Context,
+    domains,
     kinds::Kind,
     observed::State,
     own::{self, Own},
@@ -163,7 +165,7 @@ async fn converge(
     let mut rounds = 0;
     loop {
         rounds += 1;
-        let fetched = fetch::fetch(context, Arc::clone(&instance)).await?;
+        let fetched = fetch::fetch(context, Arc::clone(&instance), now).await?;
         let order = match validate::validate(&fetched, &context.settings, now) {
             Ok(order) => order,
             Err(invalid) => {
@@ -273,7 +275,7 @@ async fn delete(
             Ok(Action::await_change())
         }
         cleanup::Left::Pods => {
-            let fetched = fetch::fetch(context, instance).await?;
+            let fetched = fetch::fetch(context, instance, now).await?;
             let children = context.children_of(&fetched.instance);
             let status = status::status(&fetched, &children, &Outcome::Deleting, &context.settings, now);
             write_status(context, &fetched.instance, &status).await?;
@@ -291,6 +293,10 @@ async fn write_status(
         return Ok(());
     }
     own::write_status(&context.cluster, &context.own_instances, instance, status, None).await?;
+    let before = instance.status.as_ref().map(|before| before.domains.as_slice()).unwrap_or_default();
+    for host in domains::changed_hosts(before, &status.domains) {
+        context.caches.wake_claimants(&host);
+    }
     context.report.phase_changed(instance, status).await;
     Ok(())
 }
@@ -313,8 +319,10 @@ fn next(
         Outcome::Built { order, .. } => order.rollout_later,
         _ => None,
     };
-    let by_bound = status::next_look(status, &context.settings);
-    let soonest = [by_entitlement, by_rollout, by_bound].into_iter().flatten().min();
+    let settings = &context.settings;
+    let by_lapse = domains::next_lapse(&status.domains, settings.domains.lapse_after());
+    let by_bound = status::next_look(status, settings);
+    let soonest = [by_entitlement, by_rollout, by_lapse, by_bound].into_iter().flatten().min();
     let retry = match outcome {
         Outcome::Built { refused: Some(_), .. } => Some(Duration::from_secs(20)),
         Outcome::Built { blocked: true, .. } => Some(Duration::from_secs(2)),

@@ -123,9 +123,7 @@ pub fn plan(desired: &Desired, fetched: &Fetched) -> Plan {
             plan.operations.push(Operation::Create(job.clone()));
         }
     }
-    if !desired.held {
-        plan.prune(desired, fetched);
-    }
+    plan.prune(desired, fetched);
     plan
 }
 
@@ -176,6 +174,8 @@ impl Plan {
                 && !child.hands_off
                 // A job that is done is the sign that it is.
                 && !matches!(child.state, State::Job { complete: true, .. })
+                // While a change waits, only what the owner decides is taken away.
+                && (!desired.held || (child.inputs.is_some() && !child.key.kind.is_workload()))
                 && !wanted.contains(&child.key)
         });
         self.operations

@@ -1,12 +1,13 @@
 //! From what was fetched to an order that can't be wrong, or the one reason why there is none.
 
 use super::{
+    access::{self, Access, NoAccess},
     fetch::{Fetched, InTheWay, Place, Secrets},
     parameters,
     power::{self, Power},
     window::Window,
 };
-use crate::{digest, kinds::Kind, observed::Child, settings::Settings, template};
+use crate::{digest, domains, kinds::Kind, observed::Child, settings::Settings, template};
 use crds::{
     Quantity, ServiceTemplate,
     instance::ServiceInstanceSpec,
@@ -51,6 +52,10 @@ pub struct Validated {
     pub data_id: String,
     /// Its platform host.
     pub host: String,
+    /// The custom hosts that are its own.
+    pub custom_hosts: Vec<String>,
+    /// How it is reached from outside, where it asks for that.
+    pub access: Option<Result<Access, NoAccess>>,
     /// How long its data is kept after it.
     pub keep_for: SignedDuration,
     /// The same, as written.
@@ -71,6 +76,14 @@ pub struct Validated {
     pub rollout_later: Option<Timestamp>,
     /// The hash of what its owner decides of its pods.
     pub inputs: String,
+}
+
+impl Validated {
+    /// The host that the app calls itself by: the first custom one that is its own, else the platform's. Apps send visitors of the
+    /// others there.
+    pub fn primary_host(&self) -> &str {
+        self.custom_hosts.first().unwrap_or(&self.host)
+    }
 }
 
 /// Why an instance can't be built now.
@@ -140,11 +153,13 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         plan: fetched.plan_name.clone(),
         resources: plan.spec.resources,
         storage_class: plan.spec.storage_class_name.clone().or_else(|| settings.storage_class_name.clone()),
+        access: access::decide(spec.access.as_ref(), &template.spec.expose, settings.access.by),
         template_name: template.name_any(),
         template,
         parameters,
         data_id: fetched.data_id.clone(),
-        host: format!("{}.{}", names::short_id(&uid), settings.zone),
+        custom_hosts: custom_hosts(fetched),
+        host: names::platform_host(&uid, &settings.zone),
         uid,
         keep_for,
         keep_for_text: spec.retention.keep_for.clone(),
@@ -155,7 +170,7 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         window: window(spec, settings),
         rollout_due: rollout_at.filter(|at| *at <= now),
         rollout_later: rollout_at.filter(|at| *at > now),
-        inputs: inputs(&fetched.plan_name, spec),
+        inputs: inputs(&fetched.plan_name, spec, &custom_hosts(fetched)),
     })
 }
 
@@ -171,9 +186,21 @@ fn window(spec: &ServiceInstanceSpec, settings: &Settings) -> Option<Window> {
     own.or_else(|| settings.updates.window.as_ref().and_then(|written| Window::parse(written).ok()))
 }
 
-fn inputs(plan: &str, spec: &ServiceInstanceSpec) -> String {
+/// A host of its owner's that is proven counts as well: the app must know what it is called.
+fn inputs(plan: &str, spec: &ServiceInstanceSpec, hosts: &[String]) -> String {
     let restarted = spec.restarted_at.as_ref().map(|time| time.0.to_string());
-    digest::desired_hash(&json!({"plan": plan, "parameters": spec.parameters, "restartedAt": restarted}))
+    let primary = hosts.first();
+    let own = json!({"plan": plan, "parameters": spec.parameters, "restartedAt": restarted, "host": primary});
+    digest::desired_hash(&own)
+}
+
+/// The custom hosts that are its own; its platform host is routed anyway.
+fn custom_hosts(fetched: &Fetched) -> Vec<String> {
+    let ours = fetched
+        .domains
+        .iter()
+        .filter(|one| one.is_ours && one.status.reason != domains::decide::PLATFORM_HOST);
+    ours.map(|one| one.status.host.clone()).collect()
 }
 
 fn check_place(place: &Place) -> Result<(), Invalid> {

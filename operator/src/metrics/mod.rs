@@ -17,6 +17,7 @@ mod work;
 
 pub use scrape::Scrape;
 
+use crate::domains::records::{Answer, Seen};
 use calls::Called;
 use jiff::SignedDuration;
 use prometheus_client::{
@@ -73,6 +74,13 @@ struct OfKind {
     kind: String,
 }
 
+/// How a look at a custom host's DNS records ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LookedUp {
+    /// `found`, `nothing` or `failed`.
+    outcome: &'static str,
+}
+
 /// Everything that is counted while it happens.
 #[derive(Debug)]
 pub struct Metrics {
@@ -86,6 +94,7 @@ pub struct Metrics {
     call_durations: Family<Verb, Histogram>,
     lists: Family<OfKind, Counter>,
     watch_failures: Family<OfKind, Counter>,
+    domain_lookups: Family<LookedUp, Counter>,
     /// When a watch of each resource was last opened or renewed.
     watched: Mutex<BTreeMap<String, Instant>>,
     /// How far our clock is ahead of the API server's.
@@ -108,6 +117,7 @@ impl Default for Metrics {
             }),
             lists: Family::default(),
             watch_failures: Family::default(),
+            domain_lookups: Family::default(),
             watched: Mutex::default(),
             skew: Mutex::default(),
         };
@@ -132,11 +142,24 @@ impl Default for Metrics {
             "Watches that failed and were renewed",
             metrics.watch_failures.clone(),
         );
+        let text = "Looks at the DNS records of custom hosts by outcome";
+        registry.register("domain_lookups", text, metrics.domain_lookups.clone());
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    /// The DNS records of a custom host were looked at.
+    pub fn looked_up(&self, seen: &Seen) {
+        let found = [&seen.txt, &seen.cname].into_iter().any(|one| matches!(one, Answer::Found(_)));
+        let outcome = match (seen.has_failed(), found) {
+            (true, _) => "failed",
+            (false, true) => "found",
+            (false, false) => "nothing",
+        };
+        self.domain_lookups.get_or_create(&LookedUp { outcome }).inc();
+    }
+
     /// A reconcile ended.
     pub fn reconciled(&self, controller: &'static str, ok: bool, took: Duration) {
         let outcome = if ok { "ok" } else { "error" };

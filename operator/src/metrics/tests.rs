@@ -16,6 +16,7 @@ fn context() -> Arc<Context> {
     Arc::new(Context {
         cluster: Cluster::new(client.clone(), Arc::new(Lease::default())),
         settings: Settings::load(&root.join("../config/default.yaml")).unwrap(),
+        domains: crate::domains::Domains::new(&crate::settings::domains::Domains::default()),
         namespace: "nakhoda-system".into(),
         clock: Arc::new(SystemClock::default()),
         caches: Arc::new(Caches::new().0),

@@ -5,7 +5,12 @@ use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota, names};
 use kube::{Resource, ResourceExt as _, runtime::reflector::ObjectRef};
 use std::{collections::BTreeSet, sync::PoisonError};
 
-fn index_instance(caches: &Caches, old: Option<&ServiceInstance>, new: Option<&ServiceInstance>) {
+/// Keeps the index; the hosts that the instance no longer asks for.
+fn index_instance(
+    caches: &Caches,
+    old: Option<&ServiceInstance>,
+    new: Option<&ServiceInstance>,
+) -> Vec<String> {
     let mut index = caches.index.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(old) = old.filter(|old| new.is_none_or(|new| new.uid() != old.uid())) {
         index.by_uid.remove(&old.uid().unwrap_or_default());
@@ -19,6 +24,7 @@ fn index_instance(caches: &Caches, old: Option<&ServiceInstance>, new: Option<&S
         index.by_uid.insert(new.uid().unwrap_or_default(), ObjectRef::from_obj(new));
         index.by_namespace.entry(new.namespace().unwrap_or_default()).or_default().insert(new.name_any());
     }
+    index.claims.changed(old, new)
 }
 
 /// What of an object's metadata decides anything.
@@ -33,7 +39,9 @@ pub(super) fn instance_changed(
     old: Option<&ServiceInstance>,
     new: Option<&ServiceInstance>,
 ) {
-    index_instance(caches, old, new);
+    for host in index_instance(caches, old, new) {
+        caches.wake_claimants(&host);
+    }
     let Some(any) = new.or(old) else { return };
     if old.map(fingerprint) == new.map(fingerprint) {
         return;

@@ -3,6 +3,7 @@
 use super::Caches;
 use crate::{
     cache::ChildCache,
+    domains,
     kinds::Kind,
     metrics::Metrics,
     nodes::{self, Nodes},
@@ -162,6 +163,9 @@ pub(super) async fn follow_children(
                 }
             }
             Ok(Reduced::Gone(child)) => {
+                if let Some(child) = &child {
+                    domains::ingress_is_gone(&caches, child);
+                }
                 if let Some(owner) = child.and_then(|child| children.gone(&child)) {
                     caches.wake_owner(&owner);
                 }

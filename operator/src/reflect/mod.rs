@@ -4,7 +4,9 @@
 mod changes;
 mod follow;
 
-use crate::{cache::ChildCache, kinds::Kind, metrics::Metrics, nodes::Nodes, observed::Owner};
+use crate::{
+    cache::ChildCache, domains::claims::Claims, kinds::Kind, metrics::Metrics, nodes::Nodes, observed::Owner,
+};
 use changes::{instance_changed, plan_changed, template_changed, tenant_changed};
 use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota};
 use follow::{follow, follow_children, watch};
@@ -90,11 +92,12 @@ pub struct Caches {
     synced: [AtomicBool; 4],
 }
 
-/// Instances by uid and by namespace.
+/// Instances by uid, by namespace and by the hosts that they ask for.
 #[derive(Debug, Default)]
 struct Index {
     by_uid: HashMap<String, ObjectRef<ServiceInstance>>,
     by_namespace: HashMap<String, BTreeSet<String>>,
+    claims: Claims,
 }
 
 /// The writing ends of the stores.
@@ -153,6 +156,25 @@ impl Caches {
             .flatten()
             .filter_map(|name| self.instances.get(&ObjectRef::new(name).within(namespace)))
             .collect()
+    }
+
+    /// What `ask` learns of who asks for which host.
+    pub fn claims<T>(&self, ask: impl FnOnce(&Claims) -> T) -> T {
+        ask(&self.index.lock().unwrap_or_else(PoisonError::into_inner).claims)
+    }
+
+    /// The instances that ask for a host.
+    pub fn claimants(&self, host: &str) -> Vec<Arc<ServiceInstance>> {
+        let all: Vec<ObjectRef<ServiceInstance>> = self.claims(|claims| claims.of(host).cloned().collect());
+        all.iter().filter_map(|object| self.instances.get(object)).collect()
+    }
+
+    /// Triggers whoever asks for a host.
+    pub fn wake_claimants(&self, host: &str) {
+        let all: Vec<ObjectRef<ServiceInstance>> = self.claims(|claims| claims.of(host).cloned().collect());
+        for object in all {
+            self.wake_instances.send(object);
+        }
     }
 
     /// The kinds that were not listed yet.

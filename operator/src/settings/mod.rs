@@ -1,6 +1,9 @@
 //! The operator's settings: one documented file (`config/default.yaml`), checked at start.
 
+pub mod access;
+pub mod domains;
 mod images;
+pub mod ingress;
 mod retention;
 mod updates;
 mod usage;
@@ -12,7 +15,10 @@ pub use updates::Updates;
 pub use usage::Usage;
 pub use watching::{MetricsDetail, Nodes};
 
+use access::Access;
 use crds::schema;
+use domains::Domains;
+use ingress::Ingress;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +39,12 @@ pub struct Settings {
     /// The ingress controller.
     #[serde(default)]
     pub ingress: Ingress,
+    /// Custom domains.
+    #[serde(default)]
+    pub domains: Domains,
+    /// Access from outside for apps that speak TCP.
+    #[serde(default)]
+    pub access: Access,
     /// The network around the tenants.
     #[serde(default)]
     pub network: Network,
@@ -74,18 +86,6 @@ pub enum Unsubscribed {
     Deny,
     /// It runs.
     Allow,
-}
-
-/// The ingress controller.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Ingress {
-    /// Its class; none: the cluster's default.
-    #[serde(default)]
-    pub class_name: Option<String>,
-    /// From where its requests come, as peers of a NetworkPolicy.
-    #[serde(default)]
-    pub from: Vec<NetworkPolicyPeer>,
 }
 
 /// The network around the tenants.
@@ -269,11 +269,16 @@ impl Settings {
         if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
             return Some("bounds must be at least 30 seconds".to_owned());
         }
-        self.images
-            .problem()
-            .or_else(|| self.updates.problem())
-            .or_else(|| self.usage.problem())
-            .or_else(|| self.retention.problem())
+        let problems = [
+            self.ingress.problem(),
+            self.domains.problem(),
+            self.access.problem(),
+            self.images.problem(),
+            self.updates.problem(),
+            self.usage.problem(),
+            self.retention.problem(),
+        ];
+        problems.into_iter().flatten().next()
     }
 }
 
@@ -294,6 +299,9 @@ mod tests {
             ("zone: a.b\nzonne: c", "zonne"),
             ("zone: UPPER.test", "zone"),
             ("zone: a.b\nconcurrency: {instances: 0}", "at least 1"),
+            ("zone: a.b\ndomains: {nameservers: [dns.example.com]}", "no address"),
+            ("zone: a.b\naccess: {type: NodePort}", "nodeHost"),
+            ("zone: a.b\ningress: {annotations: {a/b: '{{size}}'}}", "maxBodyMebibytes"),
         ] {
             let result = serde_yaml::from_str::<Settings>(text).map_err(|error| error.to_string());
             let said = result.map_or_else(|error| error, |settings| settings.problem().unwrap_or_default());

@@ -10,8 +10,9 @@ use crds::template::{Component, Container, InitJob, ParameterType, ServiceTempla
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The facts that strings may name, beside `service.<component>`.
-pub const FACTS: [&str; 9] = [
+pub const FACTS: [&str; 10] = [
     "host",
+    "platformHost",
     "url",
     "name",
     "namespace",

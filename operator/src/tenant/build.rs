@@ -14,7 +14,7 @@ pub const API_SERVER_ROLE: &str = "nakhoda-api-server-tenant";
 /// any pod.
 pub fn build(tenant: &TenantQuota, settings: &Settings, home: &str) -> Vec<Object> {
     let builder = Builder { tenant, settings, namespace: names::tenant_namespace(&tenant.name_any()) };
-    vec![
+    let mut objects = vec![
         builder.build_namespace(),
         builder.build_role_binding(
             "nakhoda-operator",
@@ -32,7 +32,9 @@ pub fn build(tenant: &TenantQuota, settings: &Settings, home: &str) -> Vec<Objec
         builder.build_exits(),
         builder.build_resource_quota(),
         builder.build_limit_range(),
-    ]
+    ];
+    objects.extend(builder.build_challenges());
+    objects
 }
 
 struct Builder<'a> {
@@ -91,6 +93,20 @@ impl Builder<'_> {
         }
         let spec = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules});
         self.object(Kind::NetworkPolicy, "exits", json!({"spec": spec}))
+    }
+
+    /// The pods that an issuer starts for its HTTP-01 challenges are reached by the ingress controller, and by nobody else. They are
+    /// the tenant's and no instance's, so their policy is, too.
+    fn build_challenges(&self) -> Option<Object> {
+        let ingress = &self.settings.ingress;
+        // An empty list would let everybody in.
+        let solver = ingress.acme_solver.as_ref().filter(|_| !ingress.from.is_empty())?;
+        let spec = json!({
+            "podSelector": {"matchLabels": solver.pod_labels},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": ingress.from, "ports": [{"protocol": "TCP", "port": solver.port}]}],
+        });
+        Some(self.object(Kind::NetworkPolicy, "challenges", json!({"spec": spec})))
     }
 
     /// A second fence behind the admission list: the limits, with room for jobs and restarts; storage twice, since

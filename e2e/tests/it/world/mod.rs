@@ -133,7 +133,12 @@ impl World {
     /// Starts an operator called `operator-<letter>` and waits until it is ready. The same letter is the same
     /// candidate in the leader election.
     pub async fn operator(&self, letter: &str) -> Result<RunningOperator> {
-        RunningOperator::start(self, letter).await
+        RunningOperator::start(self, letter, Setup::default()).await
+    }
+
+    /// The same with settings put over the shipped ones.
+    pub async fn operator_with(&self, letter: &str, settings: &Value) -> Result<RunningOperator> {
+        RunningOperator::start(self, letter, Setup { settings: settings.clone(), ..Setup::default() }).await
     }
 
     /// Applies a tenant and waits until it is Ready, which takes an operator.

@@ -37,7 +37,7 @@ pub struct Setup {
 type Slot = Arc<Mutex<Option<Arc<Operator>>>>;
 
 impl RunningOperator {
-    pub(super) async fn start(world: &World, letter: &str) -> Result<Self> {
+    pub(super) async fn start(world: &World, letter: &str, setup: Setup) -> Result<Self> {
         let name = format!("operator-{letter}");
         let port = world.proxy().actor(&name)?;
         let cluster = world.cluster();
@@ -47,7 +47,7 @@ impl RunningOperator {
         let dies = Arc::clone(&process);
         port.on_crash(move |_| kill(&dies));
         let operator =
-            Self { name, kubeconfig, logs: cluster.logs(), port, process, setup: Mutex::default() };
+            Self { name, kubeconfig, logs: cluster.logs(), port, process, setup: Mutex::new(setup) };
         operator.restart().await?;
         Ok(operator)
     }

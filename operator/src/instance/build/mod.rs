@@ -138,8 +138,11 @@ pub fn build(v: &Validated, facts: &Facts, settings: &Settings) -> Desired {
     objects.extend(builder.build_network_policies());
     objects.extend(v.template.spec.components.iter().map(|component| builder.build_service(component)));
     objects.extend(builder.build_exposed_service());
-    // Nobody comes in before the init jobs are done: an app may make its first visitor the administrator.
-    objects.extend(builder.is_open().then(|| builder.build_ingress()).flatten());
+    if builder.is_open() {
+        // Nobody comes in before the init jobs are done: an app may make its first visitor the administrator.
+        objects.extend(builder.build_external_service());
+        objects.extend(builder.build_ingress());
+    }
     let ordered = crate::template::validate::ordered(&v.template.spec);
     objects.extend(ordered.into_iter().filter_map(|component| builder.build_workload(component)));
     Desired {
@@ -195,8 +198,9 @@ impl Builder<'_> {
     fn facts_for(&self, memory: Option<Quantity>) -> BTreeMap<String, String> {
         let v = self.v;
         let mut facts = BTreeMap::from([
-            ("host".to_owned(), v.host.clone()),
-            ("url".to_owned(), format!("https://{}", v.host)),
+            ("host".to_owned(), v.primary_host().to_owned()),
+            ("url".to_owned(), format!("https://{}", v.primary_host())),
+            ("platformHost".to_owned(), v.host.clone()),
             ("name".to_owned(), v.name.clone()),
             ("namespace".to_owned(), v.namespace.clone()),
             ("tenant".to_owned(), v.tenant.clone()),

@@ -3,7 +3,7 @@
 use super::{Builder, Object};
 use crate::kinds::Kind;
 use crds::{labels, names};
-use serde_json::json;
+use serde_json::{Value, json};
 
 impl Builder<'_> {
     /// Its components reach each other; the exposed port is open to the tenant's own pods (TCP) or to the ingress
@@ -16,8 +16,29 @@ impl Builder<'_> {
             let name = self.child_name("within", names::MAX_LABEL);
             self.object(Kind::NetworkPolicy, &name, None, json!({"spec": spec}))
         });
-        let entrance = self.is_open().then(|| self.build_entrance()).flatten();
-        within.into_iter().chain(entrance).collect()
+        let visitors = [self.build_entrance(), self.build_access()].into_iter().flatten();
+        within.into_iter().chain(visitors.filter(|_| self.is_open())).collect()
+    }
+
+    /// The exposed port of a TCP app is open to the allowed ranges, or to everybody where there are none.
+    fn build_access(&self) -> Option<Object> {
+        let Some(Ok(access)) = &self.v.access else { return None };
+        let (component, port) = self.exposed_port()?;
+        let mut rule = json!({"ports": [{"protocol": "TCP", "port": port.port}]});
+        if !access.allowed.is_empty() {
+            let ranges: Vec<Value> =
+                access.allowed.iter().map(|range| json!({"ipBlock": {"cidr": range}})).collect();
+            rule["from"] = json!(ranges);
+        }
+        let spec = json!({
+            "podSelector": {"matchLabels": self.selector(component)},
+            "policyTypes": ["Ingress"],
+            "ingress": [rule],
+        });
+        let name = self.child_name("access", names::MAX_LABEL);
+        let metadata = json!({"annotations": {labels::INPUTS: access.inputs()}});
+        let body = json!({"spec": spec, "metadata": metadata});
+        Some(self.object(Kind::NetworkPolicy, &name, Some(component), body))
     }
 
     fn build_entrance(&self) -> Option<Object> {

@@ -2,6 +2,7 @@
 
 mod crash;
 mod model;
+mod outside;
 mod plan;
 mod rollout;
 

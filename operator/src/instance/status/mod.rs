@@ -1,5 +1,6 @@
 //! What is said of an instance: a pure function of the outcome of its reconcile, on failure too.
 
+mod outside;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -92,7 +93,8 @@ pub fn status(
         status.plan = Some(order.plan.clone());
         status.template = Some(order.template_name.clone());
         status.data_id = Some(order.data_id.clone());
-        status.endpoints = Some(endpoints(order));
+        let external = outside::external(order.access.as_ref(), children, settings);
+        status.endpoints = Some(Endpoints { external, ..endpoints(order) });
         status.components = parts.components();
         status.volumes = parts.bound_once(&status.volumes);
         status.initialized |= parts.is_initialized() && parts.all_serve();
@@ -113,16 +115,22 @@ pub fn status(
         }
         _ => {}
     }
-    said.extend(domains(instance));
-    said.extend(access(instance));
+    if !matches!(outcome, Outcome::Deleting) {
+        status.domains = outside::hosts(fetched, children);
+        said.extend(outside::domains_ready(fetched, &status.domains));
+    }
+    let external = status.endpoints.as_ref().and_then(|endpoints| endpoints.external.as_ref());
+    said.extend(outside::access_ready(outcome, external));
     said.push(updates(instance, outcome, settings));
     status.conditions = conditions::update(&before.conditions, said, instance.metadata.generation, now);
-    // What was known of the storage is not forgotten while nothing can be built: it says whether there is data to lose.
-    let storage = conditions::find(&before.conditions, conditions::STORAGE_READY);
-    if let Some(old) =
-        storage.filter(|_| conditions::find(&status.conditions, conditions::STORAGE_READY).is_none())
-    {
-        status.conditions.push(old.clone());
+    // What was known of the storage is not forgotten while nothing can be built: it says whether there is data to lose. Nor is what
+    // was known of the way in, while it is asked for.
+    let asks = instance.spec.access.as_ref().is_some_and(|access| access.external);
+    for (type_, kept) in [(conditions::STORAGE_READY, true), (conditions::ACCESS_READY, asks)] {
+        let old = conditions::find(&before.conditions, type_).filter(|_| kept);
+        if let Some(old) = old.filter(|_| conditions::find(&status.conditions, type_).is_none()) {
+            status.conditions.push(old.clone());
+        }
     }
     status
 }
@@ -161,9 +169,14 @@ pub fn storage_was_complete(status: &ServiceInstanceStatus) -> bool {
 fn endpoints(order: &Validated) -> Endpoints {
     let spec = &order.template.spec;
     if let Some(http) = &spec.expose.http {
-        let url = format!("https://{}", order.host);
+        let url = format!("https://{}", order.primary_host());
         let admin = http.admin_path.as_ref().map(|path| format!("{url}{path}"));
-        return Endpoints { host: Some(order.host.clone()), public: Some(url), admin, internal: None };
+        return Endpoints {
+            host: Some(order.host.clone()),
+            public: Some(url),
+            admin,
+            ..Endpoints::default()
+        };
     }
     let tcp = spec.expose.tcp.as_ref();
     let port = tcp.and_then(|tcp| {
@@ -193,19 +206,6 @@ fn admitted(place: &Place, wanted: &str) -> Said {
             Said::no(conditions::ADMITTED, reasons::QUOTA_EXCEEDED, waiting.message.clone())
         }
     }
-}
-
-fn domains(instance: &ServiceInstance) -> Option<Said> {
-    let message = reasons::sentence(reasons::DOMAINS_UNSUPPORTED);
-    (!instance.spec.domains.is_empty())
-        .then(|| Said::no(conditions::DOMAINS_READY, reasons::DOMAINS_UNSUPPORTED, message))
-}
-
-/// Access from outside is in the schema, and is not made yet.
-fn access(instance: &ServiceInstance) -> Option<Said> {
-    let message = reasons::sentence(reasons::ACCESS_UNSUPPORTED);
-    let asked = instance.spec.access.as_ref().is_some_and(|access| access.external);
-    asked.then(|| Said::no(conditions::ACCESS_READY, reasons::ACCESS_UNSUPPORTED, message))
 }
 
 /// Whether a change that is not the owner's own waits, and for what.
