@@ -15,6 +15,8 @@ use crate::wait;
 
 /// How many nodes there are.
 pub(super) const COUNT: usize = 3;
+/// The label of nodes that KWOK looks after, as a selector: one without it is never heard of.
+pub const NODE_LABEL: &str = "type=kwok";
 /// Who wrote what is made here.
 const MANAGER: &str = "nakhoda-dev";
 const READY: Duration = Duration::from_mins(1);
@@ -68,7 +70,11 @@ fn node(name: &str) -> serde_json::Value {
                 "kubernetes.io/arch": "amd64",
                 "type": "kwok",
             },
-            "annotations": { "kwok.x-k8s.io/node": "fake" },
+            "annotations": {
+                "kwok.x-k8s.io/node": "fake",
+                // KWOK answers for all kubelets at one port.
+                "metrics.k8s.io/resource-metrics-path": format!("/metrics/nodes/{name}/metrics/resource"),
+            },
         },
     })
 }

@@ -4,6 +4,8 @@ mod admission;
 mod broken;
 mod leader;
 mod lifecycle;
+mod nodes;
 mod policies;
 mod samples;
+mod usage;
 mod world;

@@ -7,7 +7,7 @@ mod quota;
 mod snapshot;
 mod tenant;
 
-use std::fs::{create_dir_all, read_dir, remove_dir_all};
+use std::fs::{create_dir_all, read_dir, remove_dir_all, write};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -115,6 +115,11 @@ impl World {
         self.control_plane.cluster()
     }
 
+    /// The control plane itself, to start and stop parts of it.
+    pub fn control_plane(&mut self) -> &mut ControlPlane {
+        &mut self.control_plane
+    }
+
     /// What stands between the operators and the API server; the actors are `operator-a`, `operator-b`, …
     pub fn proxy(&self) -> &FaultProxy {
         &self.proxy
@@ -133,7 +138,14 @@ impl World {
     /// Starts an operator called `operator-<letter>` and waits until it is ready. The same letter is the same
     /// candidate in the leader election.
     pub async fn operator(&self, letter: &str) -> Result<RunningOperator> {
-        RunningOperator::start(self, letter).await
+        RunningOperator::start(self, letter, repository::root().join("config/default.yaml")).await
+    }
+
+    /// The same with settings of its own, which JSON is YAML enough for.
+    pub async fn operator_with(&self, letter: &str, settings: &Value) -> Result<RunningOperator> {
+        let config = self.cluster().dir().join(format!("settings-{letter}.yaml"));
+        write(&config, serde_json::to_string_pretty(settings)?)?;
+        RunningOperator::start(self, letter, config).await
     }
 
     /// Applies a tenant and waits until it is Ready, which takes an operator.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use e2e::operator_process::{Operator, Settings, program};
 use e2e::proxy::{ActorPort, Matcher};
-use e2e::{repository, wait};
+use e2e::wait;
 use nix::sys::signal::Signal;
 
 use super::{BOUND, World};
@@ -16,6 +16,7 @@ use super::{BOUND, World};
 pub struct RunningOperator {
     name: String,
     kubeconfig: PathBuf,
+    config: PathBuf,
     logs: PathBuf,
     port: ActorPort,
     process: Slot,
@@ -25,7 +26,7 @@ pub struct RunningOperator {
 type Slot = Arc<Mutex<Option<Arc<Operator>>>>;
 
 impl RunningOperator {
-    pub(super) async fn start(world: &World, letter: &str) -> Result<Self> {
+    pub(super) async fn start(world: &World, letter: &str, config: PathBuf) -> Result<Self> {
         let name = format!("operator-{letter}");
         let port = world.proxy().actor(&name)?;
         let cluster = world.cluster();
@@ -34,7 +35,7 @@ impl RunningOperator {
         let process = Slot::default();
         let dies = Arc::clone(&process);
         port.on_crash(move |_| kill(&dies));
-        let operator = Self { name, kubeconfig, logs: cluster.logs(), port, process };
+        let operator = Self { name, kubeconfig, config, logs: cluster.logs(), port, process };
         operator.restart().await?;
         Ok(operator)
     }
@@ -69,7 +70,7 @@ impl RunningOperator {
         let operator = Arc::new(Operator::start(Settings {
             program: &program()?,
             kubeconfig: &self.kubeconfig,
-            config: &repository::root().join("config/default.yaml"),
+            config: &self.config,
             identity: &self.name,
             logs: &self.logs,
             env: Vec::new(),
@@ -88,6 +89,31 @@ impl RunningOperator {
     /// Its metrics as text.
     pub async fn metrics(&self) -> Result<String> {
         Ok(self.process().context("the operator is running")?.get("/metrics").await?.1)
+    }
+
+    /// The value of a sample of its metrics, by all that stands left of the value; none where there is no such sample now.
+    pub async fn sample(&self, series: &str) -> Result<Option<f64>> {
+        let text = self.metrics().await?;
+        let values = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(values.map(str::parse).next().transpose()?)
+    }
+
+    /// Waits until a sample is as it should be.
+    pub async fn wait_sample(
+        &self,
+        series: &str,
+        bound: Duration,
+        is_right: impl Fn(Option<f64>) -> bool,
+    ) -> Result<()> {
+        wait::until(&format!("{series} to be as it should"), bound, async || {
+            Ok(is_right(self.sample(series).await?).then_some(()))
+        })
+        .await
+    }
+
+    /// What it has logged since its last start.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.logs.join(format!("{}.log", self.name)))?)
     }
 
     /// How often a controller (`instance`, `tenant`, `template`, `plan`) has reconciled since the start, failures
