@@ -139,7 +139,7 @@ fn a_node_that_falls_silent_is_inactive_and_its_instance_is_told_once_of_the_los
         comes(&operator, &node, NodeState::Active, BOUND).await?;
         is_told(&world, &db, &tenant, "NodeBack", &node).await?;
         for reason in ["NodeLost", "NodeBack"] {
-            assert_eq!(told(&world, &db, &tenant, reason).await?, [node.clone()], "{reason}");
+            assert_eq!(told(&world, &db, &tenant, reason).await?, std::slice::from_ref(&node), "{reason}");
         }
         let log = operator.log()?;
         assert!(log.contains("a node is in trouble") && log.contains(&node), "the log names it");
