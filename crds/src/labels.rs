@@ -27,6 +27,12 @@ pub const KEEP_FOR: &str = "nakhoda.dev/keep-for";
 pub const RELEASED_AT: &str = "nakhoda.dev/released-at";
 /// Annotation on data: until when it is kept after its release (RFC 3339).
 pub const KEEP_UNTIL: &str = "nakhoda.dev/keep-until";
+/// Annotation on released data: when the operator first saw the order to destroy it, by the API server's clock (RFC 3339).
+pub const PURGE_ORDERED_AT: &str = "nakhoda.dev/purge-ordered-at";
+/// Annotation on released data: an order to destroy it stood already when it was released, so it is none about this release.
+pub const PURGE_ORDER_VOID: &str = "nakhoda.dev/purge-order-void";
+/// Annotation on the Secret of released data: since then it is being destroyed, and nobody can take it up any more (RFC 3339).
+pub const PURGE_BEGUN_AT: &str = "nakhoda.dev/purge-begun-at";
 /// Annotation on data: the plan it was sold with.
 pub const PLAN: &str = "nakhoda.dev/plan";
 /// Annotation on data: the template that wrote it; only an instance of the same one may restore it.
@@ -38,6 +44,14 @@ pub const RECONCILE: &str = "nakhoda.dev/reconcile";
 /// Annotation: the `restartedAt` that the pods were last started for.
 pub const RESTARTED_AT: &str = "nakhoda.dev/restarted-at";
 
+/// Annotation on workloads: the hash of the pod template that was last applied.
+pub const PODS: &str = "nakhoda.dev/pods";
+/// Annotation: the hash of what the instance's owner decides of the object; a change of it is never held back.
+pub const INPUTS: &str = "nakhoda.dev/inputs";
+/// Annotation on workloads: the last `rolloutAt` that was reached.
+pub const ROLLOUT_AT: &str = "nakhoda.dev/rollout-at";
+/// Annotation on the data's Secret: its app was up once with all init jobs done (`true`).
+pub const INITIALIZED: &str = "nakhoda.dev/initialized";
 /// Annotation on pods: the hash of the files that they mount, which a running container would never see change.
 pub const FILES: &str = "nakhoda.dev/files";
 

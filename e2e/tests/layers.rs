@@ -16,7 +16,7 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 14] = [
+const PURE: [&str; 27] = [
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -24,12 +24,25 @@ const PURE: [&str; 14] = [
     "instance/power",
     "instance/status",
     "instance/validate",
+    "lint/document",
+    "lint/finding",
+    "lint/print",
+    "lint/rules_data",
+    "lint/rules_image",
+    "lint/rules_plan",
+    "lint/rules_probes",
+    "lint/rules_secrets",
+    "lint/rules_security",
+    "lint/rules_strings",
+    "lint/schema",
+    "strict",
     "nodes/state",
     "usage/read",
     "template/validate",
     "tenant/admission",
     "tenant/build",
     "tenant/plan",
+    "tenant/retention",
     "tenant/status",
 ];
 

@@ -285,6 +285,28 @@ impl Cluster {
         self.delete_in(&key.kind.resource(), &key.namespace, &key.name, uid).await
     }
 
+    /// Asks for the deletion of that very version of that very object, as it was seen: data that somebody has taken up since is
+    /// another version. Gone already is fine.
+    ///
+    /// # Errors
+    /// As [`CallError`], but for 404; 409 where it has changed, or another has its name.
+    pub async fn delete_version(&self, key: &Key, seen: &Seen) -> Result<(), CallError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: Some(seen.uid.clone()),
+                resource_version: Some(seen.version.to_string()),
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        match self.write(api.delete(&key.name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn delete_in(
         &self,
         resource: &ApiResource,

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::lint::command::LintTemplate;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -17,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Converge tenants and instances until stopped.
     Run(Run),
+    /// Say what is wrong, dangerous or unwise in templates and plans, without a cluster.
+    LintTemplate(LintTemplate),
 }
 
 /// How to run.
@@ -37,4 +40,7 @@ pub struct Run {
     /// Moves the operator's clock by so many seconds: only for tests of a wrong clock.
     #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
     pub clock_offset_seconds: i64,
+    /// Stands for a newer operator that builds pods otherwise: only for tests of an upgrade.
+    #[arg(long, hide = true)]
+    pub pod_note: Option<String>,
 }

@@ -25,6 +25,8 @@ pub struct ChildCache {
 struct Inner {
     objects: HashMap<Key, Entry>,
     by_owner: HashMap<Owner, BTreeSet<Key>>,
+    /// The volume claims of a namespace, whosever they are.
+    claims: HashMap<String, BTreeSet<Key>>,
     synced: HashSet<Kind>,
     /// The uids of which a watch has said that they are gone: an answer that comes late does not bring them back.
     gone: HashMap<String, Instant>,
@@ -57,6 +59,17 @@ impl ChildCache {
     pub fn get(&self, key: &Key) -> Option<Arc<Child>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.objects.get(key).map(|entry| Arc::clone(&entry.child))
+    }
+
+    /// The volume claims of a namespace, whosever they are, ordered by name.
+    pub fn claims_in(&self, namespace: &str) -> Vec<Arc<Child>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = inner.claims.get(namespace);
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| inner.objects.get(key))
+            .map(|entry| Arc::clone(&entry.child))
+            .collect()
     }
 
     /// Everything of a kind in a namespace that `wanted` keeps.
@@ -130,6 +143,9 @@ impl ChildCache {
         if let Some(owner) = &owner {
             inner.by_owner.entry(owner.clone()).or_default().insert(child.key.clone());
         }
+        if child.key.kind == Kind::PersistentVolumeClaim {
+            inner.claims.entry(child.key.namespace.clone()).or_default().insert(child.key.clone());
+        }
         inner
             .objects
             .insert(child.key.clone(), Entry { child: Arc::new(child), written, deleted, unlisted: false });
@@ -198,6 +214,12 @@ impl ChildCache {
 impl Inner {
     fn remove(&mut self, key: &Key) -> Option<Owner> {
         let owner = self.objects.remove(key)?.child.owner.clone();
+        if let Some(claims) = self.claims.get_mut(&key.namespace) {
+            claims.remove(key);
+            if claims.is_empty() {
+                self.claims.remove(&key.namespace);
+            }
+        }
         self.unlink(key, owner.as_ref());
         owner
     }
@@ -226,6 +248,7 @@ mod tests {
             version,
             hash: None,
             digest: None,
+            inputs: None,
             component: None,
             data: None,
             tenant: None,
@@ -237,6 +260,25 @@ mod tests {
 
     fn names(cache: &ChildCache) -> Vec<String> {
         cache.of(&Owner::Instance("i".into())).iter().map(|child| child.key.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_claims_of_a_namespace_are_known_whosever_they_are() {
+        let cache = ChildCache::default();
+        let claim = |name: &str, owner| Child {
+            key: Key { kind: Kind::PersistentVolumeClaim, namespace: "n".into(), name: name.into() },
+            owner,
+            ..child(name, 1)
+        };
+        cache.seen(claim("b", None));
+        cache.seen(claim("a", Some(Owner::Instance("gone".into()))));
+        cache.seen(child("no-claim", 1));
+        let names = |cache: &ChildCache| -> Vec<String> {
+            cache.claims_in("n").iter().map(|claim| claim.key.name.clone()).collect()
+        };
+        assert_eq!(names(&cache), ["a", "b"]);
+        cache.gone(&claim("a", None));
+        assert_eq!(names(&cache), ["b"]);
     }
 
     #[test]

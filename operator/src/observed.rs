@@ -40,6 +40,8 @@ pub struct Child {
     pub hash: Option<String>,
     /// The digest of the fields that we own.
     pub digest: Option<String>,
+    /// The hash of what the instance's owner decides of it, when it was last applied.
+    pub inputs: Option<String>,
     /// The component it belongs to.
     pub component: Option<String>,
     /// The data it belongs to.
@@ -71,6 +73,8 @@ pub enum State {
         updated: i64,
         /// Whether its controller has seen the newest spec.
         observed: bool,
+        /// The pod template.
+        pods: PodTemplate,
     },
     /// A volume claim.
     Volume(Volume),
@@ -95,6 +99,17 @@ pub enum State {
     },
 }
 
+/// What is known of a workload's pod template without its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodTemplate {
+    /// The hash of what we last applied, as noted.
+    pub applied: Option<String>,
+    /// The hash of what is there of it.
+    pub live: Option<String>,
+    /// The last `rolloutAt` that was reached, as noted.
+    pub rollout_at: Option<String>,
+}
+
 /// A volume claim and what is noted on it about its data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Volume {
@@ -108,14 +123,54 @@ pub struct Volume {
     pub requested: Quantity,
     /// The size it has.
     pub capacity: Quantity,
-    /// When its instance let it go.
-    pub released_at: Option<Timestamp>,
-    /// Until when it is kept then.
-    pub keep_until: Option<Timestamp>,
+    /// What is noted on it about the time after its instance.
+    pub release: Release,
     /// The template that wrote it.
     pub template: String,
     /// The plan it was sold with.
     pub plan: String,
+}
+
+/// What is noted on data, a volume claim or its Secret, about the time after its instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    /// When its instance let it go; none: it did not.
+    pub released_at: Option<Timestamp>,
+    /// Until when it is kept then.
+    pub keep_until: Option<Timestamp>,
+    /// When the operator noted the order to destroy it.
+    pub purge_ordered_at: Option<Timestamp>,
+    /// Whether an order to destroy it stood already when it was released.
+    pub order_is_void: bool,
+    /// Whether its destruction has begun; noted on the Secret only.
+    pub purge_begun: bool,
+    /// Whether there are notes that make no sense: a time that is none, or only one of release and end.
+    pub unreadable: bool,
+}
+
+impl Release {
+    /// Reads the annotations of an object.
+    pub fn reduce(object: &Value) -> Self {
+        let annotations = object.pointer("/metadata/annotations");
+        let note = |key: &str| annotations.and_then(|all| all.get(key)).and_then(Value::as_str);
+        let mut wrong = false;
+        let mut time = |key: &str| {
+            let parsed = note(key).map(str::parse::<Timestamp>);
+            wrong |= matches!(parsed, Some(Err(_)));
+            parsed.and_then(Result::ok)
+        };
+        let released_at = time(labels::RELEASED_AT);
+        let keep_until = time(labels::KEEP_UNTIL);
+        let purge_ordered_at = time(labels::PURGE_ORDERED_AT);
+        Self {
+            released_at,
+            keep_until,
+            purge_ordered_at,
+            order_is_void: note(labels::PURGE_ORDER_VOID).is_some(),
+            purge_begun: note(labels::PURGE_BEGUN_AT).is_some(),
+            unreadable: wrong || released_at.is_some() != keep_until.is_some(),
+        }
+    }
 }
 
 impl Child {
@@ -127,6 +182,7 @@ impl Child {
         };
         let annotation =
             |key: &str| metadata.get("annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
+        let owned = if kind == Kind::Pod { None } else { digest::owned(object) };
         let tenant = label(labels::TENANT);
         let managed = label(labels::MANAGED_BY).as_deref() == Some(labels::MANAGER);
         let owner = label(labels::INSTANCE)
@@ -143,19 +199,25 @@ impl Child {
             uid: metadata.get("uid")?.as_str()?.to_owned(),
             version: metadata.get("resourceVersion")?.as_str()?.parse().ok()?,
             hash: annotation(labels::HASH).map(str::to_owned),
-            digest: if kind == Kind::Pod { None } else { digest::owned_digest(object) },
+            digest: owned.as_ref().map(digest::Parts::whole),
+            inputs: annotation(labels::INPUTS).map(str::to_owned),
             component: label(labels::COMPONENT),
             data: label(labels::DATA),
             tenant,
             terminating: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
             hands_off: annotation(labels::RECONCILE) == Some("disabled"),
-            state: State::reduce(kind, object),
+            state: State::reduce(kind, object, owned.and_then(|parts| parts.pods)),
         })
     }
 
     /// Whether it is as `hash` says, so that nothing needs to be written.
     pub fn is_as_desired(&self, hash: &str) -> bool {
         self.hash.as_deref() == Some(hash) && self.digest.as_deref() == Some(hash)
+    }
+
+    /// Whether nobody changed what we last applied.
+    pub fn is_intact(&self) -> bool {
+        self.hash.is_some() && self.hash == self.digest
     }
 
     /// Whether `other` would lead to the same decisions: equal but for the version.
@@ -170,7 +232,7 @@ impl Child {
 }
 
 impl State {
-    fn reduce(kind: Kind, object: &Value) -> Self {
+    fn reduce(kind: Kind, object: &Value, live_pods: Option<String>) -> Self {
         let number = |path: &str| object.pointer(path).and_then(Value::as_i64).unwrap_or_default();
         match kind {
             Kind::StatefulSet | Kind::Deployment => Self::Workload {
@@ -179,6 +241,7 @@ impl State {
                 ready: number("/status/readyReplicas"),
                 updated: number("/status/updatedReplicas"),
                 observed: number("/status/observedGeneration") >= number("/metadata/generation"),
+                pods: PodTemplate::reduce(object, live_pods),
             },
             Kind::PersistentVolumeClaim => Self::Volume(Volume::reduce(object)),
             Kind::ResourceQuota => Self::Quota { settled: quota_is_settled(object) },
@@ -194,6 +257,14 @@ impl State {
             }
             _ => Self::Plain,
         }
+    }
+}
+
+impl PodTemplate {
+    fn reduce(object: &Value, live: Option<String>) -> Self {
+        let annotations = object.pointer("/metadata/annotations");
+        let annotation = |key: &str| annotations?.get(key)?.as_str().map(str::to_owned);
+        Self { applied: annotation(labels::PODS), live, rollout_at: annotation(labels::ROLLOUT_AT) }
     }
 }
 
@@ -219,8 +290,7 @@ impl Volume {
                 .map(str::to_owned),
             requested: quantity("/spec/resources/requests/storage"),
             capacity: quantity("/status/capacity/storage"),
-            released_at: annotation(labels::RELEASED_AT).and_then(|text| text.parse().ok()),
-            keep_until: annotation(labels::KEEP_UNTIL).and_then(|text| text.parse().ok()),
+            release: Release::reduce(object),
             template: annotation(labels::TEMPLATE).unwrap_or_default().to_owned(),
             plan: annotation(labels::PLAN).unwrap_or_default().to_owned(),
         }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use crds::instance::Phase;
-use e2e::{repository, wait};
-use serde_json::{Value, json};
+use e2e::wait;
+use serde_json::json;
 
-use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, block_on};
+use crate::world::{BOUND, Instance, RunningOperator, Setup, Tenant, World, block_on};
 
 /// How often usage is read here, in seconds.
 const INTERVAL: u64 = 10;
@@ -19,12 +19,11 @@ const FORGOTTEN: Duration = Duration::from_secs(INTERVAL * 3 + 10);
 const CORES: f64 = 0.05;
 const BYTES: f64 = 64.0 * 1024.0 * 1024.0;
 
-fn settings() -> Result<Value> {
-    let text = std::fs::read_to_string(repository::root().join("config/default.yaml"))?;
-    let mut settings: Value = serde_yaml::from_str(&text)?;
-    settings["usage"] = json!({"intervalSeconds": INTERVAL, "perInstanceMetrics": true});
-    settings["metrics"] = json!({"perTenant": true});
-    Ok(settings)
+fn in_detail() -> Setup {
+    let settings = json!({
+        "usage": {"intervalSeconds": INTERVAL, "perInstanceMetrics": true}, "metrics": {"perTenant": true},
+    });
+    Setup { settings, ..Setup::default() }
 }
 
 async fn running(world: &World, tenant: &str) -> Result<(Tenant, Instance)> {
@@ -57,7 +56,8 @@ async fn figure(operator: &RunningOperator, tenant: &Tenant, name: &str) -> Resu
 fn usage_stands_beside_requests_and_limits_and_no_metrics_server_is_a_state() -> Result<()> {
     block_on(async {
         let mut world = World::shared_stories().await?;
-        let operator = world.operator_with("a", &settings()?).await?;
+        let operator = world.operator("a").await?;
+        operator.restart_with(in_detail()).await?;
         let (tenant, db) = running(&world, "usage").await?;
 
         source_is(&operator, "absent", BOUND).await?;

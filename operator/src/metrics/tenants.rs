@@ -96,8 +96,9 @@ fn quotas(page: &mut Page<'_>, tenants: &[Arc<TenantQuota>]) -> fmt::Result {
 fn retained(page: &mut Page<'_>, tenants: &[Arc<TenantQuota>], now: Timestamp) -> fmt::Result {
     let all = || tenants.iter().filter_map(|one| one.status.as_ref()).flat_map(|status| &status.retained);
     let bytes = all().fold(Quantity::ZERO, |sum, one| sum.plus(one.storage));
-    let overdue = all().filter(|one| one.keep_until.0 <= now).count();
-    let next = all().map(|one| one.keep_until.0).filter(|until| *until > now).min();
+    let ends = || all().filter_map(|one| Some(one.keep_until.as_ref()?.0));
+    let overdue = ends().filter(|until| *until <= now).count();
+    let next = ends().filter(|until| *until > now).min();
     page.gauge("retained_data", "Kept data whose instance is gone", Some(count(all().count())))?;
     page.gauge("retained_bytes", "The size of its volumes", Some(units(bytes)))?;
     page.gauge(

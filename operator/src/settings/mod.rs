@@ -1,17 +1,22 @@
 //! The operator's settings: one documented file (`config/default.yaml`), checked at start.
 
+mod images;
+mod retention;
+mod updates;
 mod usage;
 mod watching;
 
-use crds::{schema, span};
-use jiff::SignedDuration;
+pub use images::Images;
+pub use retention::RetentionBounds;
+pub use updates::Updates;
+pub use usage::Usage;
+pub use watching::{MetricsDetail, Nodes};
+
+use crds::schema;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{fs, path::Path};
-
-pub use usage::Usage;
-pub use watching::{MetricsDetail, Nodes};
 
 /// What an administrator decides for the whole platform. Every key is explained in `config/default.yaml`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -40,9 +45,15 @@ pub struct Settings {
     /// How long something may take before it is called stalled.
     #[serde(default)]
     pub bounds: Bounds,
-    /// How long data is kept.
+    /// How long data is kept, and what its destruction waits for.
     #[serde(default)]
     pub retention: RetentionBounds,
+    /// Where images are pulled from.
+    #[serde(default)]
+    pub images: Images,
+    /// When changes that are not an owner's own are rolled out.
+    #[serde(default)]
+    pub updates: Updates,
     /// How the use of CPU and memory is read.
     #[serde(default)]
     pub usage: Usage,
@@ -52,40 +63,6 @@ pub struct Settings {
     /// What the metrics show in detail.
     #[serde(default)]
     pub metrics: MetricsDetail,
-}
-
-/// How long data is kept, and how long its destruction waits.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RetentionBounds {
-    /// The longest that an instance may ask for, such as `90d`.
-    #[serde(default = "ninety_days")]
-    pub longest: String,
-    /// How long after the deletion of a tenant with `offboard: DeleteData` its data is destroyed, in seconds.
-    #[serde(default = "an_hour")]
-    pub offboard_wait_seconds: u32,
-}
-
-impl Default for RetentionBounds {
-    fn default() -> Self {
-        Self { longest: ninety_days(), offboard_wait_seconds: an_hour() }
-    }
-}
-
-impl RetentionBounds {
-    /// The span that an instance's data is kept for: what it asks for, at most the longest.
-    pub fn keep_for(&self, asked: &str) -> SignedDuration {
-        let longest = span::parse_span(&self.longest).unwrap_or(SignedDuration::from_hours(24 * 90));
-        span::parse_span(asked).unwrap_or(SignedDuration::from_hours(24 * 14)).min(longest)
-    }
-}
-
-fn ninety_days() -> String {
-    "90d".to_owned()
-}
-
-fn an_hour() -> u32 {
-    3600
 }
 
 /// What happens to an instance that nobody pays for.
@@ -289,13 +266,14 @@ impl Settings {
         if self.concurrency.instances == 0 || self.concurrency.tenants == 0 {
             return Some("concurrency.instances and concurrency.tenants must be at least 1".to_owned());
         }
-        if let Err(problem) = span::parse_span(&self.retention.longest) {
-            return Some(format!("retention.longest: {problem}"));
-        }
         if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
             return Some("bounds must be at least 30 seconds".to_owned());
         }
-        self.usage.problem()
+        self.images
+            .problem()
+            .or_else(|| self.updates.problem())
+            .or_else(|| self.usage.problem())
+            .or_else(|| self.retention.problem())
     }
 }
 

@@ -1,7 +1,12 @@
-//! Whether a template makes sense as a whole: what its schema can't say.
+//! Whether a template makes sense as a whole, and whether it is safe to make instances from: what its schema can't say.
+
+mod collisions;
+mod injection;
+
+pub use injection::{expanded_environment, is_plain, scripts};
 
 use crate::instance::parameters;
-use crds::template::{Component, Container, ParameterType, ServiceTemplateSpec};
+use crds::template::{Component, Container, InitJob, ParameterType, ServiceTemplateSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The facts that strings may name, beside `service.<component>`.
@@ -17,10 +22,15 @@ pub const FACTS: [&str; 9] = [
     "memoryThreeQuartersMi",
 ];
 
+/// What the facts about a component's memory begin with: they mean something in its own strings alone.
+const MEMORY: &str = "memory";
+
 /// Where in a template a string stands, which says what it may name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Container,
+    Component,
+    Job,
+    Header,
     File,
     Credential,
 }
@@ -44,7 +54,8 @@ pub fn problems(spec: &ServiceTemplateSpec) -> Vec<String> {
     check_order(spec, &mut problems);
     check_shares(spec, &mut problems);
     check_parameters(spec, &mut problems);
-    check_containers(spec, &mut problems);
+    collisions::check(spec, &mut problems);
+    injection::check(spec, &mut problems);
     problems
 }
 
@@ -78,7 +89,7 @@ fn check_references(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
             }
         }
     }
-    for (owner, container) in containers(spec) {
+    for Owned { owner, container, .. } in containers(spec) {
         for mount in
             container.files.iter().filter(|mount| !spec.files.iter().any(|file| file.name == mount.file))
         {
@@ -110,25 +121,57 @@ fn check_references(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
     }
 }
 
-/// Every container of the template, with a name for messages.
-fn containers(spec: &ServiceTemplateSpec) -> Vec<(String, &Container)> {
+/// A container of the template.
+#[derive(Clone, Debug)]
+pub struct Owned<'a> {
+    /// What messages call it.
+    pub owner: String,
+    /// Where it stands in the template, such as `spec.components[0].initContainers[1]`.
+    pub path: String,
+    /// The component in whose pod it runs; none for an init job's.
+    pub component: Option<&'a Component>,
+    /// The init job whose it is, if it is one's.
+    pub job: Option<&'a InitJob>,
+    /// Itself.
+    pub container: &'a Container,
+}
+
+/// Every container of the template.
+pub fn containers(spec: &ServiceTemplateSpec) -> Vec<Owned<'_>> {
     let mut all = Vec::new();
-    for component in &spec.components {
-        all.push((format!("component {}", component.name), &component.container));
-        all.extend(
-            component
-                .init_containers
-                .iter()
-                .map(|init| (format!("init container {}", init.name), &init.container)),
-        );
+    for (index, component) in spec.components.iter().enumerate() {
+        let path = format!("spec.components[{index}]");
+        let inits = component.init_containers.iter().enumerate().map(|(number, init)| Owned {
+            owner: format!("init container {} of component {}", init.name, component.name),
+            path: format!("{path}.initContainers[{number}]"),
+            component: Some(component),
+            job: None,
+            container: &init.container,
+        });
+        let inits: Vec<Owned<'_>> = inits.collect();
+        let owner = format!("component {}", component.name);
+        all.push(Owned {
+            owner,
+            path,
+            component: Some(component),
+            job: None,
+            container: &component.container,
+        });
+        all.extend(inits);
     }
-    all.extend(spec.init_jobs.iter().map(|job| (format!("init job {}", job.name), &job.container)));
+    all.extend(spec.init_jobs.iter().enumerate().map(|(index, job)| Owned {
+        owner: format!("init job {}", job.name),
+        path: format!("spec.initJobs[{index}]"),
+        component: None,
+        job: Some(job),
+        container: &job.container,
+    }));
     all
 }
 
 fn check_strings(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
     let mut check = |place: Place, owner: &str, text: &str| {
-        if place == Place::Container && text.contains("${{") {
+        if matches!(place, Place::Component | Place::Job) && text.contains("${{") {
             problems.push(format!(
                 "{owner}: a dollar right before {{{{ would let a value name a variable; write it otherwise"
             ));
@@ -139,21 +182,18 @@ fn check_strings(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
             }
         }
     };
-    for (owner, container) in containers(spec) {
+    for Owned { owner, container, component, .. } in containers(spec) {
+        let place = if component.is_some() { Place::Component } else { Place::Job };
         let values = container.env.iter().filter_map(|env| env.value.as_ref());
-        container
-            .command
-            .iter()
-            .chain(&container.args)
-            .chain(values)
-            .for_each(|text| check(Place::Container, &owner, text));
+        let texts = container.command.iter().chain(&container.args).chain(values);
+        texts.for_each(|text| check(place, &owner, text));
     }
     for component in &spec.components {
         let owner = format!("component {}", component.name);
         for probe in [&component.probes.startup, &component.probes.readiness, &component.probes.liveness] {
-            probe.exec.iter().for_each(|text| check(Place::Container, &owner, text));
+            probe.exec.iter().for_each(|text| check(Place::Component, &owner, text));
             let headers = probe.http.iter().flat_map(|http| &http.headers);
-            headers.for_each(|header| check(Place::File, &owner, &header.value));
+            headers.for_each(|header| check(Place::Header, &owner, &header.value));
         }
     }
     spec.files.iter().for_each(|file| check(Place::File, &format!("file {}", file.name), &file.content));
@@ -164,13 +204,7 @@ fn check_strings(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
 
 fn check_name(spec: &ServiceTemplateSpec, place: Place, name: &str) -> Result<(), String> {
     if let Some(fact) = name.strip_prefix("facts.") {
-        let service =
-            fact.strip_prefix("service.").is_some_and(|of| spec.components.iter().any(|c| c.name == of));
-        return if service || FACTS.contains(&fact) {
-            Ok(())
-        } else {
-            Err(format!("is no fact; there are {}", FACTS.join(", ")))
-        };
+        return check_fact(spec, place, fact);
     }
     if let Some(parameter) = name.strip_prefix("parameters.") {
         let found = spec
@@ -178,7 +212,8 @@ fn check_name(spec: &ServiceTemplateSpec, place: Place, name: &str) -> Result<()
             .iter()
             .find(|one| one.name == parameter)
             .ok_or("is no parameter of this template")?;
-        return if place == Place::File && found.type_ == ParameterType::String {
+        let is_text = found.type_ == ParameterType::String;
+        return if is_text && matches!(place, Place::File | Place::Header) {
             Err("is free text and could break out of its file: pass it as an environment variable".to_owned())
         } else {
             Ok(())
@@ -194,9 +229,28 @@ fn check_name(spec: &ServiceTemplateSpec, place: Place, name: &str) -> Result<()
     Err("begins with neither facts., parameters. nor secrets.".to_owned())
 }
 
-/// The names between `{{` and `}}`.
+fn check_fact(spec: &ServiceTemplateSpec, place: Place, fact: &str) -> Result<(), String> {
+    let service =
+        fact.strip_prefix("service.").is_some_and(|of| spec.components.iter().any(|c| c.name == of));
+    if !service && !FACTS.contains(&fact) {
+        return Err(format!("is no fact; there are {} and service.<component>", FACTS.join(", ")));
+    }
+    let in_component = matches!(place, Place::Component | Place::Header);
+    if fact.starts_with(MEMORY) && !in_component {
+        return Err("is known in the strings of a component only, and would be empty here".to_owned());
+    }
+    Ok(())
+}
+
+/// The names between `{{` and `}}`, read from left to right exactly as they are filled.
 pub fn placeholders(text: &str) -> Vec<&str> {
-    text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).map(|(name, _)| name.trim()).collect()
+    let (mut names, mut rest) = (Vec::new(), text);
+    while let Some((_, after)) = rest.split_once("{{") {
+        let Some((name, tail)) = after.split_once("}}") else { break };
+        names.push(name.trim());
+        rest = tail;
+    }
+    names
 }
 
 fn check_order(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
@@ -261,27 +315,5 @@ fn check_parameters(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
     }
 }
 
-/// What stands twice in one pod: variables, ports, paths. Files together must fit into a ConfigMap.
-fn check_containers(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    for (owner, container) in containers(spec) {
-        let variables: Vec<&str> = container.env.iter().map(|env| env.name.as_str()).collect();
-        problems.extend(repeated(&variables).map(|name| format!("{owner} sets the variable {name} twice")));
-    }
-    for component in &spec.components {
-        let ports: Vec<String> = component.ports.iter().map(|port| port.port.to_string()).collect();
-        let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
-        problems.extend(
-            repeated(&ports).map(|port| format!("component {} has the port {port} twice", component.name)),
-        );
-        let volumes = component.volumes.iter().map(|volume| volume.path.as_str());
-        let scratch = component.empty_dirs.iter().map(|dir| dir.path.as_str());
-        let files = component.container.files.iter().map(|file| file.path.as_str());
-        let paths: Vec<&str> = volumes.chain(scratch).chain(files).collect();
-        problems
-            .extend(repeated(&paths).map(|path| format!("component {} mounts {path} twice", component.name)));
-    }
-    let bytes: usize = spec.files.iter().map(|file| file.content.len()).sum();
-    if bytes > 900 * 1024 {
-        problems.push(format!("the files have {bytes} bytes together; a ConfigMap holds 900 KiB at most"));
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ mod quota;
 mod snapshot;
 mod tenant;
 
-use std::fs::{create_dir_all, read_dir, remove_dir_all, write};
+use std::fs::{create_dir_all, read_dir, remove_dir_all};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 
 pub use instance::{Instance, is_settled_in};
-pub use operator::RunningOperator;
+pub use operator::{RunningOperator, Setup};
 pub use tenant::Tenant;
 
 /// How long anything may take that is not what a story is about.
@@ -138,14 +138,7 @@ impl World {
     /// Starts an operator called `operator-<letter>` and waits until it is ready. The same letter is the same
     /// candidate in the leader election.
     pub async fn operator(&self, letter: &str) -> Result<RunningOperator> {
-        RunningOperator::start(self, letter, repository::root().join("config/default.yaml")).await
-    }
-
-    /// The same with settings of its own, which JSON is YAML enough for.
-    pub async fn operator_with(&self, letter: &str, settings: &Value) -> Result<RunningOperator> {
-        let config = self.cluster().dir().join(format!("settings-{letter}.yaml"));
-        write(&config, serde_json::to_string_pretty(settings)?)?;
-        RunningOperator::start(self, letter, config).await
+        RunningOperator::start(self, letter).await
     }
 
     /// Applies a tenant and waits until it is Ready, which takes an operator.
