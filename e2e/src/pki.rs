@@ -63,6 +63,21 @@ impl Pki {
         sign_client(&Issuer::new(authority(CA)?, KeyPair::from_pem(&key)?), user, group)
     }
 
+    /// Certificate and key of a server under these host names, made anew as `name`.
+    pub fn server(&self, name: &str, hosts: &[&str]) -> Result<(PathBuf, PathBuf)> {
+        let path = self.dir.join("ca.key");
+        let ca = read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let issuer = Issuer::new(authority(CA)?, KeyPair::from_pem(&ca)?);
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(hosts.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.write(&format!("{name}.crt"), &params.signed_by(&key, &issuer)?.pem())?;
+        self.write_secret(&format!("{name}.key"), &key.serialize_pem())?;
+        Ok(self.pair(name))
+    }
+
     fn fill(&self) -> Result<()> {
         let ca = CertifiedIssuer::self_signed(authority(CA)?, KeyPair::generate()?)?;
         self.write_secret("ca.key", &ca.key().serialize_pem())?;

@@ -55,8 +55,8 @@ fn aggregation(site: &Site<'_>) -> [OsString; 8] {
         flag("requestheader-username-headers", "X-Remote-User"),
         flag("requestheader-group-headers", "X-Remote-Group"),
         flag("requestheader-extra-headers-prefix", "X-Remote-Extra-"),
-        // No kube-proxy here routes a Service's address.
-        flag("enable-aggregator-routing", "true"),
+        // By the Service, not by its endpoints: what is aggregated here has an external name.
+        flag("enable-aggregator-routing", "false"),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod api_server;
 mod controllers;
 mod etcd;
+mod metrics_server;
 mod nodes;
 mod shared;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use futures::FutureExt;
 use futures::future::select_all;
 use http::Request;
 use nix::sys::signal::Signal;
+use tokio::task::spawn_blocking;
 
 use crate::charts;
 use crate::cluster::Cluster;
@@ -30,7 +32,7 @@ use crate::story::Story;
 use crate::tools::Tools;
 use crate::wait;
 
-pub use nodes::Nodes;
+pub use nodes::{NODE_LABEL, Nodes};
 pub use shared::{installed, shared};
 
 /// How long the API server may take until it is ready.
@@ -43,6 +45,10 @@ pub struct ControlPlane {
     tools: Tools,
     /// Stopped first, and all at once.
     controllers: Vec<Process>,
+    /// Where stories ask for one.
+    metrics_server: Option<Process>,
+    /// The port at which KWOK answers for the kubelets.
+    kubelets: u16,
     api_server: Process,
     etcd: Process,
     listens: Listens,
@@ -108,8 +114,16 @@ impl ControlPlane {
         let api_server = api_server::start(&site, &listens.store, port, size.audit_mb)?;
         site.write_kubeconfig("admin", "nakhoda-dev-admin", Some("system:masters"), &server)?;
         let cluster = Cluster::attach(dir)?;
-        let mut control_plane =
-            Self { cluster, tools: tools.clone(), controllers: Vec::new(), api_server, etcd, listens };
+        let mut control_plane = Self {
+            cluster,
+            tools: tools.clone(),
+            controllers: Vec::new(),
+            metrics_server: None,
+            kubelets: ports::free()?,
+            api_server,
+            etcd,
+            listens,
+        };
         control_plane.until_ready().await?;
         story.step(format!("API server ready at {}", server.url));
 
@@ -119,7 +133,7 @@ impl ControlPlane {
         charts::forget_unfinished(&control_plane.cluster).await?;
         charts::install_types(&tools.helm, &control_plane.cluster).await?;
         nodes::declare(&admin, &size.nodes).await?;
-        control_plane.controllers = controllers::start(&site, &server)?;
+        control_plane.controllers = controllers::start(&site, &server, control_plane.kubelets)?;
         let nodes = nodes::until_ready(&admin, &size.nodes);
         tokio::select! {
             ready = nodes => ready?,
@@ -127,6 +141,29 @@ impl ControlPlane {
         }
         story.step(format!("{} nodes Ready (simulated by KWOK)", size.nodes.count));
         Ok(control_plane)
+    }
+
+    /// Starts a metrics-server, built now if it is not there yet, and returns when it is found.
+    pub async fn start_metrics_server(&mut self) -> Result<()> {
+        let program = spawn_blocking(|| Tools::find_or_build_metrics_server(Story::aloud())).await??;
+        let dir = self.cluster.dir();
+        let pki = Pki::open(&dir.join("pki"))?;
+        let site = Site { dir, tools: &self.tools, pki: &pki };
+        let admin = self.cluster.admin().await?;
+        let server = self.cluster.server();
+        let process = metrics_server::start(&site, &program, server, self.kubelets, &admin).await?;
+        metrics_server::until_ready(&process, &admin).await?;
+        self.metrics_server = Some(process);
+        Ok(())
+    }
+
+    /// Ends the metrics-server; `forget`: also that there ever was one. Otherwise the API server goes on looking for it.
+    pub async fn stop_metrics_server(&mut self, forget: bool) -> Result<()> {
+        self.metrics_server = None;
+        if forget {
+            metrics_server::unregister(&self.cluster.admin().await?).await?;
+        }
+        Ok(())
     }
 
     /// How to reach it.
@@ -176,6 +213,7 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
+        self.metrics_server = None;
         for process in &self.controllers {
             process.signal(Signal::SIGTERM);
         }

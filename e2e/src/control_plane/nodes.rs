@@ -13,6 +13,9 @@ use serde_json::json;
 
 use crate::wait;
 
+/// The label of nodes that KWOK looks after, as a selector: one without it is never heard of.
+pub const NODE_LABEL: &str = "type=kwok";
+
 /// How many nodes there are, and what each has room for.
 #[derive(Clone, Debug)]
 pub struct Nodes {
@@ -85,7 +88,11 @@ fn node(name: &str) -> serde_json::Value {
                 "kubernetes.io/arch": "amd64",
                 "type": "kwok",
             },
-            "annotations": { "kwok.x-k8s.io/node": "fake" },
+            "annotations": {
+                "kwok.x-k8s.io/node": "fake",
+                // KWOK answers for all kubelets at one port.
+                "metrics.k8s.io/resource-metrics-path": format!("/metrics/nodes/{name}/metrics/resource"),
+            },
         },
     })
 }

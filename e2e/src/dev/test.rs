@@ -15,7 +15,13 @@ use crate::tools::Tools;
 /// so it is the same with an `up` beside it or without.
 pub(super) async fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let story = Story::aloud();
-    spawn_blocking(move || Tools::find_or_build(story)).await??;
+    let all = arguments.is_empty();
+    let build = move || {
+        Tools::find_or_build(story)?;
+        // A single story builds it when it needs it.
+        if all { Tools::find_or_build_metrics_server(story).map(drop) } else { Ok(()) }
+    };
+    spawn_blocking(build).await??;
     story.step("the control plane's programs are there");
     let operator = cargo::build_operator().await?;
     story.step("the operator is built; all tests of the workspace follow");

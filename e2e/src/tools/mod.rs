@@ -46,6 +46,11 @@ impl Tools {
         })
     }
 
+    /// The metrics-server, which few need: it is a large build.
+    pub fn find_or_build_metrics_server(story: Story) -> Result<PathBuf> {
+        Ok(build::installed(&cache_dir()?, &pins::METRICS_SERVER, story)?.join("metrics-server"))
+    }
+
     /// Helm alone, for a cluster somebody else runs.
     pub fn find_or_build_helm(story: Story) -> Result<PathBuf> {
         Ok(build::installed(&cache_dir()?, &pins::HELM, story)?.join("helm"))

@@ -71,6 +71,17 @@ pub(super) const HELM: Pin = Pin {
     files: &[include_str!("../../tools/helm/go.sum")],
 };
 
+pub(super) const METRICS_SERVER: Pin = Pin {
+    name: "metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    version: ("", ""),
+    names: &[],
+    packages: 1330,
+    disk: 1024 * MIB,
+    go_mod: include_str!("../../tools/metrics-server/go.mod"),
+    files: &[include_str!("../../tools/metrics-server/go.sum")],
+};
+
 impl Pin {
     /// What tells one set of pins from another: the hash of the files that decide the build.
     pub(super) fn hash(&self) -> String {

@@ -122,7 +122,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         let code = self.code.map_or_else(|| "none".to_owned(), |code| code.as_str().to_owned());
         let called = Called { verb: self.verb, resource: std::mem::take(&mut self.resource), code };
-        self.count.metrics.called(called, self.begun.elapsed());
+        self.count.metrics.called(&called, self.begun.elapsed());
     }
 }
 

@@ -190,9 +190,9 @@ impl Metrics {
     }
 
     /// A call was answered, or given up.
-    fn called(&self, called: Called, took: Duration) {
+    fn called(&self, called: &Called, took: Duration) {
         self.call_durations.get_or_create(&Verb { verb: called.verb }).observe(took.as_secs_f64());
-        self.calls.get_or_create(&called).inc();
+        self.calls.get_or_create(called).inc();
     }
 
     /// A watch of a resource was opened or renewed.

@@ -56,7 +56,7 @@ async fn every_metric_is_explained_and_nothing_else_is() {
     let metrics = &context.metrics;
     metrics.reconciled("instance", false, Duration::ZERO);
     metrics.failed("instance", "conflict");
-    metrics.called(Called { verb: "get", resource: "pods".into(), code: "200".into() }, Duration::ZERO);
+    metrics.called(&Called { verb: "get", resource: "pods".into(), code: "200".into() }, Duration::ZERO);
     metrics.listed("Pod");
     metrics.watch_failed("Pod");
     let said = names(&Scrape::new(Arc::clone(&context)).text());

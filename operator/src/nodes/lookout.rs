@@ -144,7 +144,7 @@ impl Losses {
     }
 
     /// Who is to be told now: a few at a time.
-    pub fn next(&mut self) -> Vec<Tell> {
+    pub fn take_few(&mut self) -> Vec<Tell> {
         let few: Vec<Tell> = self.waiting.drain(..self.waiting.len().min(AT_ONCE)).collect();
         for one in few.iter().filter(|one| one.news == News::Lost) {
             self.told.entry(one.node.1.clone()).or_default().insert(one.instance.clone());
@@ -171,7 +171,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
             log(&change);
             wake(&context, &change);
         }
-        for tell in losses.next() {
+        for tell in losses.take_few() {
             say(&context, &tell).await;
         }
     }
@@ -198,7 +198,7 @@ async fn say(context: &Context, tell: &Tell) {
     let (namespace, uid) = &tell.instance;
     let all = context.caches.instances_in(namespace);
     let Some(instance) = all.iter().find(|one| one.uid().as_ref() == Some(uid)) else { return };
-    let (type_, reason, note) = tell.news.event();
+    let (type_, reason, text) = tell.news.event();
     let node = ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Node".to_owned()),
@@ -206,7 +206,7 @@ async fn say(context: &Context, tell: &Tell) {
         uid: Some(tell.node.1.clone()),
         ..ObjectReference::default()
     };
-    context.report.publish_about(&**instance, type_, reason, note, Some(node)).await;
+    context.report.publish_about(&**instance, type_, reason, text, Some(node)).await;
 }
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn all(losses: &mut Losses) -> Vec<Tell> {
-        std::iter::from_fn(|| Some(losses.next()).filter(|few| !few.is_empty())).flatten().collect()
+        std::iter::from_fn(|| Some(losses.take_few()).filter(|few| !few.is_empty())).flatten().collect()
     }
 
     fn news(tells: &[Tell]) -> Vec<News> {
@@ -249,7 +249,7 @@ mod tests {
         let mut losses = Losses::default();
         losses.look(states(&[("n", Active)]), |_| instances(25));
         losses.look(states(&[("n", Inactive)]), |_| instances(25));
-        assert_eq!(losses.next().len(), AT_ONCE);
+        assert_eq!(losses.take_few().len(), AT_ONCE);
         losses.look(states(&[("n", Active)]), |_| instances(25));
         assert_eq!(news(&all(&mut losses)), [News::Back; AT_ONCE]);
     }

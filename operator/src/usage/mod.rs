@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_too_old_is_not_shown() {
         let usage = Usage::default();
-        let longest = Duration::from_secs(180);
+        let longest = Duration::from_mins(3);
         assert!(usage.newest(at(0), longest).is_none());
         assert_eq!(usage.measured(ByPod::new(), at(100)), Source::Unread);
         assert_eq!(usage.missed(Source::Absent), Source::Present);

@@ -56,11 +56,12 @@ fn say_once(context: &Context, error: &CallError) {
     if context.usage.missed(source) == source {
         return;
     }
-    match source {
-        Source::Absent => tracing::info!(
+    if source == Source::Absent {
+        tracing::info!(
             "there is no metrics-server: what the apps use of CPU and memory is not known; it is looked for again"
-        ),
-        _ => tracing::warn!(%error, "the metrics-server does not answer as it should; it is asked again"),
+        );
+    } else {
+        tracing::warn!(%error, "the metrics-server does not answer as it should; it is asked again");
     }
 }
 

@@ -115,6 +115,11 @@ impl World {
         self.control_plane.cluster()
     }
 
+    /// The control plane itself, to start and stop parts of it.
+    pub fn control_plane(&mut self) -> &mut ControlPlane {
+        &mut self.control_plane
+    }
+
     /// What stands between the operators and the API server; the actors are `operator-a`, `operator-b`, …
     pub fn proxy(&self) -> &FaultProxy {
         &self.proxy

@@ -124,6 +124,31 @@ impl RunningOperator {
         Ok(self.process().context("the operator is running")?.get("/metrics").await?.1)
     }
 
+    /// The value of a sample of its metrics, by all that stands left of the value; none where there is no such sample now.
+    pub async fn sample(&self, series: &str) -> Result<Option<f64>> {
+        let text = self.metrics().await?;
+        let values = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(values.map(str::parse).next().transpose()?)
+    }
+
+    /// Waits until a sample is as it should be.
+    pub async fn wait_sample(
+        &self,
+        series: &str,
+        bound: Duration,
+        is_right: impl Fn(Option<f64>) -> bool,
+    ) -> Result<()> {
+        wait::until(&format!("{series} to be as it should"), bound, async || {
+            Ok(is_right(self.sample(series).await?).then_some(()))
+        })
+        .await
+    }
+
+    /// What it has logged since its last start.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.logs.join(format!("{}.log", self.name)))?)
+    }
+
     /// How often a controller (`instance`, `tenant`, `template`, `plan`) has reconciled since the start, failures
     /// included.
     pub async fn reconciles(&self, controller: &str) -> Result<u64> {
