@@ -38,6 +38,8 @@ pub struct Settings<'a> {
     pub logs: &'a Path,
     /// Variables added to its environment.
     pub env: Vec<(String, OsString)>,
+    /// By how many seconds its clock is wrong.
+    pub clock_offset_seconds: i64,
 }
 
 /// A running operator. Dropping it stops it.
@@ -57,6 +59,7 @@ impl Operator {
         {
             args.extend([flag.into(), value.into()]);
         }
+        args.push(format!("--clock-offset-seconds={}", settings.clock_offset_seconds).into());
         let mut env = settings.env;
         env.push(("KUBECONFIG".to_owned(), settings.kubeconfig.into()));
         let spec = Spec {

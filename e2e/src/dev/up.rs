@@ -122,6 +122,7 @@ async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
         identity: "operator",
         logs: &logs,
         env: Vec::new(),
+        clock_offset_seconds: 0,
     })?;
     operator.until_ready().await?;
     Ok(operator)

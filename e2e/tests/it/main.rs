@@ -5,5 +5,6 @@ mod broken;
 mod leader;
 mod lifecycle;
 mod policies;
+mod retention;
 mod samples;
 mod world;

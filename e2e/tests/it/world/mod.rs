@@ -31,7 +31,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 
 pub use instance::{Instance, is_settled_in};
-pub use operator::RunningOperator;
+pub use operator::{RunningOperator, Variant};
 pub use tenant::Tenant;
 
 /// How long anything may take that is not what a story is about.
@@ -133,7 +133,12 @@ impl World {
     /// Starts an operator called `operator-<letter>` and waits until it is ready. The same letter is the same
     /// candidate in the leader election.
     pub async fn operator(&self, letter: &str) -> Result<RunningOperator> {
-        RunningOperator::start(self, letter).await
+        self.operator_as(letter, &Variant::default()).await
+    }
+
+    /// The same, with settings or a clock of its own.
+    pub async fn operator_as(&self, letter: &str, variant: &Variant) -> Result<RunningOperator> {
+        RunningOperator::start(self, letter, variant).await
     }
 
     /// Applies a tenant and waits until it is Ready, which takes an operator.

@@ -1,6 +1,7 @@
 //! An operator as a process, behind the fault proxy.
 
-use std::path::PathBuf;
+use std::fs::{read_to_string, write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use e2e::operator_process::{Operator, Settings, program};
 use e2e::proxy::{ActorPort, Matcher};
 use e2e::{repository, wait};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::{BOUND, World};
 
@@ -17,15 +19,39 @@ pub struct RunningOperator {
     name: String,
     kubeconfig: PathBuf,
     logs: PathBuf,
+    config: PathBuf,
+    clock_offset_seconds: i64,
     port: ActorPort,
     process: Slot,
+}
+
+/// How an operator differs from one with the shipped settings and a right clock.
+#[derive(Clone, Debug, Default)]
+pub struct Variant {
+    /// What stands in `retention` of its settings instead of what is shipped.
+    pub retention: Option<Value>,
+    /// By how many seconds its clock is wrong.
+    pub clock_offset_seconds: i64,
+}
+
+impl Variant {
+    /// The settings file to run with.
+    fn config(&self, dir: &Path, name: &str) -> Result<PathBuf> {
+        let shipped = repository::root().join("config/default.yaml");
+        let Some(retention) = &self.retention else { return Ok(shipped) };
+        let mut settings: Value = serde_yaml::from_str(&read_to_string(shipped)?)?;
+        settings["retention"] = retention.clone();
+        let path = dir.join(format!("{name}.yaml"));
+        write(&path, serde_yaml::to_string(&settings)?)?;
+        Ok(path)
+    }
 }
 
 /// The process, if there is one.
 type Slot = Arc<Mutex<Option<Arc<Operator>>>>;
 
 impl RunningOperator {
-    pub(super) async fn start(world: &World, letter: &str) -> Result<Self> {
+    pub(super) async fn start(world: &World, letter: &str, variant: &Variant) -> Result<Self> {
         let name = format!("operator-{letter}");
         let port = world.proxy().actor(&name)?;
         let cluster = world.cluster();
@@ -34,7 +60,10 @@ impl RunningOperator {
         let process = Slot::default();
         let dies = Arc::clone(&process);
         port.on_crash(move |_| kill(&dies));
-        let operator = Self { name, kubeconfig, logs: cluster.logs(), port, process };
+        let config = variant.config(cluster.dir(), &name)?;
+        let clock_offset_seconds = variant.clock_offset_seconds;
+        let logs = cluster.logs();
+        let operator = Self { name, kubeconfig, logs, config, clock_offset_seconds, port, process };
         operator.restart().await?;
         Ok(operator)
     }
@@ -69,10 +98,11 @@ impl RunningOperator {
         let operator = Arc::new(Operator::start(Settings {
             program: &program()?,
             kubeconfig: &self.kubeconfig,
-            config: &repository::root().join("config/default.yaml"),
+            config: &self.config,
             identity: &self.name,
             logs: &self.logs,
             env: Vec::new(),
+            clock_offset_seconds: self.clock_offset_seconds,
         })?);
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&operator));
         operator.until_ready().await
