@@ -33,6 +33,11 @@ use tokio_util::sync::CancellationToken;
 /// When it can't start, or when it lost its lease: the process must end then, since it may no longer act.
 pub async fn run(run: Run) -> anyhow::Result<()> {
     let settings = Settings::load(&run.config)?;
+    if settings.retention.allow_short_waits {
+        tracing::warn!(
+            "retention.allowShortWaits is on: data may be destroyed before anybody can stop a mistake"
+        );
+    }
     let client = client().await?;
     let clock: Arc<dyn Clock> =
         Arc::new(SystemClock { offset: SignedDuration::from_secs(run.clock_offset_seconds) });
