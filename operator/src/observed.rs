@@ -409,3 +409,30 @@ fn quota_is_settled(object: &Value) -> bool {
         wanted.iter().all(|(name, _)| counted(name)) && hard("/status/hard") == Some(wanted)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn release(annotations: &Value) -> Release {
+        Release::reduce(&json!({"metadata": {"annotations": annotations}}))
+    }
+
+    #[test]
+    fn notes_of_a_release_are_read_or_said_to_make_no_sense() {
+        let (at, end) = ("2026-11-01T00:00:00Z", "2026-11-15T00:00:00Z");
+        let whole = release(&json!({labels::RELEASED_AT: at, labels::KEEP_UNTIL: end}));
+        assert_eq!((whole.released_at, whole.keep_until), (at.parse().ok(), end.parse().ok()));
+        assert!(!whole.unreadable && !release(&json!({})).unreadable && !release(&Value::Null).unreadable);
+        for wrong in [
+            json!({labels::RELEASED_AT: at}),
+            json!({labels::KEEP_UNTIL: end}),
+            json!({labels::RELEASED_AT: "yesterday", labels::KEEP_UNTIL: end}),
+            json!({labels::RELEASED_AT: at, labels::KEEP_UNTIL: "2026-11-15"}),
+            json!({labels::RELEASED_AT: at, labels::KEEP_UNTIL: end, labels::PURGE_ORDERED_AT: ""}),
+        ] {
+            assert!(release(&wrong).unreadable, "{wrong}");
+        }
+    }
+}

@@ -37,6 +37,11 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(run: Run) -> anyhow::Result<()> {
     let mut settings = Settings::load(&run.config)?;
     settings.updates.pod_note = run.pod_note;
+    if settings.retention.allow_short_waits {
+        tracing::warn!(
+            "retention.allowShortWaits is on: data may be destroyed before anybody can stop a mistake"
+        );
+    }
     let clock: Arc<dyn Clock> =
         Arc::new(SystemClock { offset: SignedDuration::from_secs(run.clock_offset_seconds) });
     let metrics = Arc::new(Metrics::default());

@@ -11,6 +11,7 @@ mod lifecycle;
 mod nodes;
 mod policies;
 mod reasons;
+mod retention;
 mod samples;
 mod suspension;
 mod updates;

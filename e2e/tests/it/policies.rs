@@ -240,8 +240,11 @@ async fn everybody_writes_what_is_theirs_and_nothing_else() -> Result<()> {
     let mut wrong = Vec::new();
     for who in [Tenant, NamespaceAdmin, Entitler, ApiServer, Operator] {
         let client = client(cluster, who).await?;
-        for Case(_, what, call, told) in
-            tenant::cases().into_iter().chain(operator::cases()).filter(|case| case.0 == who)
+        for Case(_, what, call, told) in tenant::cases()
+            .into_iter()
+            .chain(tenant::about_data())
+            .chain(operator::cases())
+            .filter(|case| case.0 == who)
         {
             let mut answer = None;
             // Refused or allowed for want of a cache, it is tried again.

@@ -156,6 +156,7 @@ fn release_note(context: &Context, instance: &ServiceInstance, now: Timestamp) -
     note_of_release(now.max(deleted_at), keep_for, ordered)
 }
 
+/// The annotations of that note.
 fn note_of_release(at: Timestamp, keep_for: SignedDuration, stale_order: bool) -> Value {
     let second = Timestamp::from_second(at.as_second()).unwrap_or(at);
     let keep_until = second.checked_add(keep_for).unwrap_or(Timestamp::MAX);
@@ -180,4 +181,22 @@ async fn merge_release(context: &Context, key: &Key, live: &Value, note: &Value)
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_notes_its_whole_second_its_end_and_whether_an_order_stands_from_before() {
+        let at = Timestamp::from_millisecond(1_800_000_000_123).unwrap();
+        let note = note_of_release(at, SignedDuration::from_hours(24), true);
+        let expected = json!({
+            labels::RELEASED_AT: "2027-01-15T08:00:00Z", labels::KEEP_UNTIL: "2027-01-16T08:00:00Z",
+            labels::PURGE_ORDERED_AT: null, labels::PURGE_ORDER_VOID: "true",
+        });
+        assert_eq!(note, expected);
+        let note = note_of_release(at, SignedDuration::from_hours(24), false);
+        assert_eq!(note[labels::PURGE_ORDER_VOID], Value::Null);
+    }
 }

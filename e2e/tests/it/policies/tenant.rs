@@ -17,8 +17,6 @@ pub(super) fn cases() -> Vec<Case> {
     let hands_off = || json!({"metadata": {"annotations": {"nakhoda.dev/reconcile": "disabled"}}});
     let no_finalizer = || paid(json!({"metadata": {"finalizers": null}}));
     let child = |path| within(OURS, CORE, path);
-    let note = |key: &str| json!({"metadata": {"annotations": {key: "2020-01-01T00:00:00Z"}}});
-    let (whose, release) = ("nakhoda.dev/data, instance", "about the release of data");
     let unsafe_pods = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
     let mut cases = vec![
         Tenant.may("orders an instance", create(new(), order("new", json!({})))),
@@ -56,6 +54,23 @@ pub(super) fn cases() -> Vec<Case> {
         NamespaceAdmin.may_not("deletes a NetworkPolicy", delete(within(OURS, NETWORKING, "networkpolicies/bound")), "network policies of a tenant"),
         NamespaceAdmin.may_not("unbinds the operator", delete(within(OURS, RBAC, "rolebindings/bound")), "tenant's bounds"),
         NamespaceAdmin.may_not("lifts the quota", delete(child("resourcequotas/bound")), "cannot delete"),
+        NamespaceAdmin.may_not("lifts Pod Security", change(space(OURS), unsafe_pods), "cannot patch"),
+    ];
+    for (owner, says) in [("billing", "spec.holds.billing"), ("admin", "spec.holds.admin"), ("abuse", "spec.holds.abuse")] {
+        cases.push(Tenant.may_not("places a hold", plain(spec(json!({"holds": {owner: hold()}}))), says));
+        cases.push(Tenant.may_not("clears a hold", paid(spec(json!({"holds": {owner: null}}))), says));
+        cases.push(ApiServer.may("clears a hold", paid(spec(json!({"holds": {owner: null}})))));
+    }
+    cases
+}
+
+/// About data, living or retained.
+#[rustfmt::skip] // A table.
+pub(super) fn about_data() -> Vec<Case> {
+    let child = |path| within(OURS, CORE, path);
+    let note = |key: &str| json!({"metadata": {"annotations": {key: "2020-01-01T00:00:00Z"}}});
+    let (whose, release) = ("nakhoda.dev/data, instance", "about the release of data");
+    vec![
         Tenant.may_not("deletes a volume", delete(claim("released")), "cannot delete"),
         Tenant.may_not("orders about retained data", change(format!("{NAKHODA}/tenantquotas/policy"), spec(json!({"retained": {}}))), "cannot patch"),
         NamespaceAdmin.may("notes something of its own on data", change(claim("living"), note("example.com/seen-at"))),
@@ -73,12 +88,5 @@ pub(super) fn cases() -> Vec<Case> {
         NamespaceAdmin.may_not("takes an order's note off a Secret", change(secret("begun"), json!({"metadata": {"annotations": {"nakhoda.dev/purge-begun-at": null}}})), release),
         NamespaceAdmin.may_not("hides data from the operator", change(claim("released"), json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}})), whose),
         NamespaceAdmin.may_not("passes a volume off as data", create(child("persistentvolumeclaims"), data("PersistentVolumeClaim", "forged", true, false)), whose),
-        NamespaceAdmin.may_not("lifts Pod Security", change(space(OURS), unsafe_pods), "cannot patch"),
-    ];
-    for (owner, says) in [("billing", "spec.holds.billing"), ("admin", "spec.holds.admin"), ("abuse", "spec.holds.abuse")] {
-        cases.push(Tenant.may_not("places a hold", plain(spec(json!({"holds": {owner: hold()}}))), says));
-        cases.push(Tenant.may_not("clears a hold", paid(spec(json!({"holds": {owner: null}}))), says));
-        cases.push(ApiServer.may("clears a hold", paid(spec(json!({"holds": {owner: null}})))));
-    }
-    cases
+    ]
 }

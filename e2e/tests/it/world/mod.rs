@@ -138,12 +138,17 @@ impl World {
     /// Starts an operator called `operator-<letter>` and waits until it is ready. The same letter is the same
     /// candidate in the leader election.
     pub async fn operator(&self, letter: &str) -> Result<RunningOperator> {
-        RunningOperator::start(self, letter, Setup::default()).await
+        self.operator_as(letter, Setup::default()).await
     }
 
     /// The same with settings put over the shipped ones.
     pub async fn operator_with(&self, letter: &str, settings: &Value) -> Result<RunningOperator> {
-        RunningOperator::start(self, letter, Setup { settings: settings.clone(), ..Setup::default() }).await
+        self.operator_as(letter, Setup { settings: settings.clone(), ..Setup::default() }).await
+    }
+
+    /// The same, with settings or arguments of its own.
+    pub async fn operator_as(&self, letter: &str, setup: Setup) -> Result<RunningOperator> {
+        RunningOperator::start(self, letter, setup).await
     }
 
     /// Applies a tenant and waits until it is Ready, which takes an operator.

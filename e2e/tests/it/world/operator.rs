@@ -33,6 +33,14 @@ pub struct Setup {
     pub args: Vec<String>,
 }
 
+impl Setup {
+    /// With a clock that is wrong by so many seconds.
+    pub fn with_clock_ahead(mut self, seconds: i64) -> Self {
+        self.args.push(format!("--clock-offset-seconds={seconds}"));
+        self
+    }
+}
+
 /// The process, if there is one.
 type Slot = Arc<Mutex<Option<Arc<Operator>>>>;
 

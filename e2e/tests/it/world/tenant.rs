@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use crds::{ServiceInstance, TenantQuota, conditions, managers, names};
 use e2e::wait;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
@@ -51,6 +51,25 @@ impl Tenant {
         let params = PatchParams::apply(managers::TENANT).force();
         let applied = self.api().patch(&self.name, &params, &Patch::Apply(quota)).await;
         applied.with_context(|| format!("the tenant {} was refused", self.name))
+    }
+
+    /// Changes its spec by a JSON merge patch, as the platform's administrator.
+    pub async fn patch_spec(&self, spec: Value) -> Result<TenantQuota> {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        Ok(self.api().patch(&self.name, &PatchParams::default(), &patch).await?)
+    }
+
+    /// Asks for its deletion.
+    pub async fn delete(&self) -> Result<()> {
+        self.api().delete(&self.name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until it is gone.
+    pub async fn gone(&self, bound: Duration) -> Result<()> {
+        let gone = await_condition(self.api(), &self.name, |found: Option<&TenantQuota>| found.is_none());
+        wait::within(&format!("the tenant {} to be gone", self.name), bound, gone).await?;
+        Ok(())
     }
 
     /// Itself, as it is now.

@@ -2,6 +2,7 @@
 //! clocks. Nothing here is remembered but what stands on the objects and in the tenant's status.
 
 mod condition;
+mod fate;
 mod group;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crds::{
     conditions::Said,
     quota::{Orphaned, Retained, RetainedState},
 };
+use fate::Fate;
 pub(super) use group::secret_key;
 use group::{Group, Secret};
 use jiff::{SignedDuration, Timestamp};
@@ -135,16 +137,6 @@ pub struct Judgement {
     pub look_at: Vec<String>,
     /// When the clock alone may change something.
     pub look_again: Option<Timestamp>,
-}
-
-/// What becomes of one group of data.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Fate {
-    entry: Option<Retained>,
-    steps: Vec<Step>,
-    look: bool,
-    look_again: Option<Timestamp>,
-    clocks_disagree: bool,
 }
 
 /// Works out what becomes of all data of a tenant.

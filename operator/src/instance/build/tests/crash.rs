@@ -37,6 +37,27 @@ fn released(app: &str) -> (Model, Fetched) {
 }
 
 #[test]
+fn data_that_is_being_destroyed_is_not_taken_up() {
+    let (mut model, base) = released("wordpress");
+    let secret = model.objects.get_mut(&Model::data_secret(&base)).unwrap();
+    secret["metadata"]["annotations"][labels::PURGE_BEGUN_AT] = json!("2026-11-16T00:00:00Z");
+    let refused = fixtures::round(&model.fetch(&base)).unwrap_err();
+    assert_eq!((refused.reason, refused.waiting), ("RetainedDataPurged", false));
+}
+
+#[test]
+fn who_takes_data_up_takes_the_notes_of_an_order_about_it_off() {
+    let (mut model, base) = released("wordpress");
+    for object in model.objects.values_mut() {
+        object["metadata"]["annotations"][labels::PURGE_ORDERED_AT] = json!("2026-11-02T00:00:00Z");
+        object["metadata"]["annotations"][labels::PURGE_ORDER_VOID] = json!("true");
+    }
+    converge(&mut model, &base, &mut std::iter::empty());
+    let text = serde_json::to_string(&model.objects.values().collect::<Vec<_>>()).unwrap();
+    assert!(!text.contains("nakhoda.dev/purge-"), "a later release would end by an order about this one");
+}
+
+#[test]
 fn released_data_is_claimed_before_anything_else() {
     let (mut model, base) = released("wordpress");
     let plan = plan_of(&model, &base);
