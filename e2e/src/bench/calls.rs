@@ -28,7 +28,8 @@ pub(super) struct Call {
 impl Call {
     /// Whether it changed something, leases and events left out.
     pub(super) fn is_write(&self) -> bool {
-        let writes = matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
+        let writes =
+            matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
         writes && self.status < 300 && !self.is_apart()
     }
 
@@ -74,7 +75,8 @@ impl Calls {
 
     /// Reads what was added; the place behind it.
     pub(super) fn mark(&mut self) -> Result<Mark> {
-        let mut file = File::open(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let mut file =
+            File::open(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         ensure!(
             file.metadata()?.len() >= self.offset,
             "the audit log was begun anew: the run is longer than one file of it"

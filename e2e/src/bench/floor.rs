@@ -61,13 +61,14 @@ fn kinds() -> [ApiResource; 8] {
 impl Pattern {
     /// Reads what the operator has made for an instance.
     pub(super) async fn of(admin: &Client, instance: &ServiceInstance) -> Result<Self> {
-        let (namespace, uid) = (instance.namespace().context("a namespace")?, instance.uid().context("a uid")?);
+        let (namespace, uid) =
+            (instance.namespace().context("a namespace")?, instance.uid().context("a uid")?);
         let selector = ListParams::default().labels(&format!("{}={uid}", labels::INSTANCE));
         let mut objects = Vec::new();
         for resource in kinds() {
             let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), &namespace, &resource);
             for object in api.list(&selector).await?.items {
-                objects.push((resource.clone(), bare(&resource, serde_json::to_value(object)?)));
+                objects.push((resource.clone(), bare(&resource, &serde_json::to_value(object)?)));
             }
         }
         let tenant = instance.tenant().context("an instance has a tenant")?.to_owned();
@@ -98,7 +99,7 @@ impl Pattern {
 }
 
 /// What was asked for of an object, without what the API server and its controllers added.
-fn bare(resource: &ApiResource, object: Value) -> Value {
+fn bare(resource: &ApiResource, object: &Value) -> Value {
     let kept = ["name", "labels", "annotations"];
     let metadata = kept.iter().filter(|key| !object["metadata"][**key].is_null());
     let metadata: Map<String, Value> =
@@ -170,7 +171,8 @@ pub(super) async fn watch_like(admin: &Client, watches: &[&Call]) -> Result<Join
     for call in watches {
         let (path, query) = call.uri.split_once('?').unwrap_or((&call.uri, ""));
         let selects = query.split('&').find(|part| part.starts_with("labelSelector=")).unwrap_or_default();
-        let request = Request::get(format!("{path}?watch=true&timeoutSeconds=3600&{selects}")).body(Body::empty())?;
+        let request =
+            Request::get(format!("{path}?watch=true&timeoutSeconds=3600&{selects}")).body(Body::empty())?;
         let mut body = admin.send(request).await?.into_body();
         open.spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
     }
@@ -190,16 +192,20 @@ pub(super) async fn write(
         Ok((patterns[number % patterns.len()].copy(number, &namespace)?, namespace))
     });
     let copies: Vec<_> = copies.collect::<Result<_>>()?;
-    let writes = copies.iter().map(|(objects, _)| objects.len()).sum();
+    let objects = copies.iter().map(|(objects, _)| objects.len()).sum();
     let sizes = copies.iter().flat_map(|(objects, _)| objects).map(|(_, object)| serde_json::to_vec(object));
     let bytes = sizes.map(|text| text.map_or(0, |text| text.len())).sum();
     let begun = Instant::now();
     let all = copies.into_iter().map(|(objects, namespace)| write_one(admin, objects, namespace));
     stream::iter(all).buffer_unordered(writers).try_collect::<()>().await?;
-    Ok(Floor { writes, took: begun.elapsed(), bytes })
+    Ok(Floor { writes: objects, took: begun.elapsed(), bytes })
 }
 
-async fn write_one(admin: &Client, objects: Vec<(ApiResource, DynamicObject)>, namespace: String) -> Result<()> {
+async fn write_one(
+    admin: &Client,
+    objects: Vec<(ApiResource, DynamicObject)>,
+    namespace: String,
+) -> Result<()> {
     let post = PostParams::default();
     for (resource, object) in objects {
         let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), &namespace, &resource);

@@ -39,7 +39,8 @@ impl Footprint {
         let text = self.read("stat")?;
         // The name before may have spaces; it ends with the last parenthesis. User time is field 14, system time 15.
         let fields = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse::<u64>().ok()).sum();
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse::<u64>().ok()).sum();
         Ok(Duration::from_secs(ticks) / TICKS)
     }
 

@@ -28,10 +28,17 @@ fn the_measurement_runs_to_its_end_and_counts_right() -> Result<()> {
         let report = Box::pin(bench::run(&plan, Story::quiet())).await?;
         println!("{}", report.table());
         let value = |what: &str| value(&report, what);
-        ensure!(value("restart: writes")? == 0.0 && value("writes after it")? == 0.0 && value("idle: writes")? == 0.0);
+        ensure!(
+            value("restart: writes")? == 0.0
+                && value("writes after it")? == 0.0
+                && value("idle: writes")? == 0.0
+        );
         ensure!(value("writes to the instance itself")? <= 4.0);
         let children = report.figure("child writes per instance").context("it is counted")?;
-        ensure!(children.floor.is_some_and(|floor| (floor - children.value).abs() < 0.5), "the floor writes as much: {children:?}");
+        ensure!(
+            children.floor.is_some_and(|floor| (floor - children.value).abs() < 0.5),
+            "the floor writes as much: {children:?}"
+        );
         ensure!(value("kinds listed anew")? > 0.0 && value("floor: writes per second")? > 0.0);
         std::fs::remove_dir_all(&dir)?;
         Ok(())

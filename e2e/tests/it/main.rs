@@ -7,4 +7,5 @@ mod leader;
 mod lifecycle;
 mod policies;
 mod samples;
+mod sequences;
 mod world;

@@ -37,8 +37,9 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<K>(&()));
-    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)).default_backoff().try_filter_map(
-        move |event| {
+    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE))
+        .default_backoff()
+        .try_filter_map(move |event| {
             let read = |object: DynamicObject| read::<K>(object, &store);
             let event = match event {
                 Event::Apply(object) => read(object).map(Event::Apply),
@@ -48,8 +49,7 @@ where
                 Event::InitDone => Some(Event::InitDone),
             };
             futures::future::ready(Ok(event))
-        },
-    )
+        })
 }
 
 fn read<K>(mut object: DynamicObject, store: &Store<K>) -> Option<K>

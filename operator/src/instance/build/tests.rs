@@ -1,8 +1,10 @@
 //! Every object of the shipped apps as a whole, and the way to them.
 
 mod crash;
+mod disturbed;
 mod model;
 mod plan;
+mod sequences;
 
 use crate::{
     instance::{
