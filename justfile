@@ -20,6 +20,10 @@ logs *arguments:
 test *arguments:
     cargo dev test {{ arguments }}
 
+# The operator with 1,000 instances of 100 tenants, beside what the same API server does without it (docs/BENCHMARKS.md)
+bench *arguments:
+    cargo dev bench {{ arguments }}
+
 # What CI runs
 ci:
     .ci/run

@@ -68,7 +68,7 @@ impl Pattern {
         for resource in kinds() {
             let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), &namespace, &resource);
             for object in api.list(&selector).await?.items {
-                objects.push((resource.clone(), bare(&resource, serde_json::to_value(object)?)));
+                objects.push((resource.clone(), bare(&resource, &serde_json::to_value(object)?)));
             }
         }
         let tenant = instance.tenant().context("an instance has a tenant")?.to_owned();
@@ -99,7 +99,7 @@ impl Pattern {
 }
 
 /// What was asked for of an object, without what the API server and its controllers added.
-fn bare(resource: &ApiResource, object: Value) -> Value {
+fn bare(resource: &ApiResource, object: &Value) -> Value {
     let kept = ["name", "labels", "annotations"];
     let metadata = kept.iter().filter(|key| !object["metadata"][**key].is_null());
     let metadata: Map<String, Value> =
@@ -192,13 +192,13 @@ pub(super) async fn write(
         Ok((patterns[number % patterns.len()].copy(number, &namespace)?, namespace))
     });
     let copies: Vec<_> = copies.collect::<Result<_>>()?;
-    let writes = copies.iter().map(|(objects, _)| objects.len()).sum();
+    let objects = copies.iter().map(|(objects, _)| objects.len()).sum();
     let sizes = copies.iter().flat_map(|(objects, _)| objects).map(|(_, object)| serde_json::to_vec(object));
     let bytes = sizes.map(|text| text.map_or(0, |text| text.len())).sum();
     let begun = Instant::now();
     let all = copies.into_iter().map(|(objects, namespace)| write_one(admin, objects, namespace));
     stream::iter(all).buffer_unordered(writers).try_collect::<()>().await?;
-    Ok(Floor { writes, took: begun.elapsed(), bytes })
+    Ok(Floor { writes: objects, took: begun.elapsed(), bytes })
 }
 
 async fn write_one(

@@ -1,9 +1,14 @@
 //! What was measured, as people and as programs read it.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::read_to_string;
 
 use serde::Serialize;
+
+/// How many kinds of calls the table names.
+const MOST: usize = 20;
 
 /// One figure.
 #[derive(Clone, Debug, Serialize)]
@@ -48,6 +53,8 @@ pub struct Report {
     pub optimised: bool,
     /// The figures, in the order in which they were taken.
     pub figures: Vec<Figure>,
+    /// What the operator asked for from the first order until all was quiet, such as `get secrets`, and how often.
+    pub calls: BTreeMap<String, usize>,
 }
 
 /// The machine, and how busy it was with other things.
@@ -105,8 +112,20 @@ impl Report {
             // Writing into a String does not fail.
             let _ = writeln!(text, "| {} | {value} | {floor} | {ratio} | {} |", figure.what, figure.goal);
         }
+        let mut calls: Vec<(&String, &usize)> = self.calls.iter().collect();
+        calls.sort_by_key(|(_, count)| Reverse(**count));
+        let each = |(what, count): &(&String, &usize)| {
+            format!("{what} {:.2}", number(**count) / number(self.instances.max(1)))
+        };
+        let calls: Vec<String> = calls.iter().take(MOST).map(each).collect();
+        let _ = writeln!(text, "\nThe operator's calls, for each instance: {}", calls.join(", "));
         text
     }
+}
+
+/// A count as a figure.
+pub(super) fn number(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 
 fn shown(value: f64, unit: &str) -> String {

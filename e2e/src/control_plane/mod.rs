@@ -96,7 +96,7 @@ impl ControlPlane {
     pub async fn start_sized(
         dir: &Path,
         port: Option<u16>,
-        size: &Size,
+        room: &Size,
         tools: &Tools,
         story: Story,
     ) -> Result<Self> {
@@ -106,12 +106,12 @@ impl ControlPlane {
         }
         let pki = Pki::open(&dir.join("pki"))?;
         let site = Site { dir, tools, pki: &pki };
-        let (etcd, store) = etcd::start(&site)?;
+        let (etcd, address) = etcd::start(&site)?;
         let port = port.map_or_else(ports::free, ports::exactly)?;
         let server =
             Server { url: format!("https://127.0.0.1:{port}"), ca: Some(std::fs::read_to_string(pki.ca())?) };
-        let listens = Listens { store, port, audit_mb: size.audit_mb };
-        let api_server = api_server::start(&site, &listens.store, port, size.audit_mb)?;
+        let listens = Listens { store: address, port, audit_mb: room.audit_mb };
+        let api_server = api_server::start(&site, &listens.store, port, room.audit_mb)?;
         site.write_kubeconfig("admin", "nakhoda-dev-admin", Some("system:masters"), &server)?;
         let cluster = Cluster::attach(dir)?;
         let mut control_plane = Self {
@@ -132,14 +132,14 @@ impl ControlPlane {
         // within half a minute only.
         charts::forget_unfinished(&control_plane.cluster).await?;
         charts::install_types(&tools.helm, &control_plane.cluster).await?;
-        nodes::declare(&admin, &size.nodes).await?;
+        nodes::declare(&admin, &room.nodes).await?;
         control_plane.controllers = controllers::start(&site, &server, control_plane.kubelets)?;
-        let nodes = nodes::until_ready(&admin, &size.nodes);
+        let nodes = nodes::until_ready(&admin, &room.nodes);
         tokio::select! {
             ready = nodes => ready?,
             death = control_plane.death() => anyhow::bail!(death),
         }
-        story.step(format!("{} nodes Ready (simulated by KWOK)", size.nodes.count));
+        story.step(format!("{} nodes Ready (simulated by KWOK)", room.nodes.count));
         Ok(control_plane)
     }
 

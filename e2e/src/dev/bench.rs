@@ -32,6 +32,9 @@ pub(super) struct Options {
     /// For how many seconds the idle operator is looked at
     #[arg(long, default_value_t = 60)]
     idle: u64,
+    /// Measure this operator in the place of the one that is built here
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Write the figures to this file, too, as JSON
     #[arg(long)]
     output: Option<PathBuf>,
@@ -60,7 +63,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode> {
         plans: options.plans,
         writers: options.writers.max(1),
         idle: Duration::from_secs(options.idle),
-        program,
+        program: options.program.unwrap_or(program),
         dir: data.clone(),
     };
     let report = Box::pin(bench::run(&plan, story)).await?;

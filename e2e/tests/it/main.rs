@@ -13,6 +13,7 @@ mod policies;
 mod reasons;
 mod retention;
 mod samples;
+mod sequences;
 mod suspension;
 mod updates;
 mod usage;

@@ -30,6 +30,9 @@ use std::{
 
 /// After how many seconds a watch is renewed, so that one that silently died is noticed.
 const WATCH_SECONDS: u32 = 60;
+/// How many objects come at once while a kind is listed. All kinds are listed at the same time, after a start and whenever the
+/// API server was away, and a whole object takes some hundred times the room of what is kept of it.
+const PAGE: u32 = 100;
 
 /// Watches one of Nakhoda's own kinds, object by object: one that can't be read is left as it was and logged, and does not keep
 /// the others from being seen.
@@ -41,8 +44,9 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<K>(&()));
-    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().try_filter_map(
-        move |event| {
+    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE))
+        .default_backoff()
+        .try_filter_map(move |event| {
             let read = |object: DynamicObject| read::<K>(object, &store);
             let event = match event {
                 Event::Apply(object) => read(object).map(Event::Apply),
@@ -52,8 +56,7 @@ where
                 Event::InitDone => Some(Event::InitDone),
             };
             futures::future::ready(Ok(event))
-        },
-    )
+        })
 }
 
 fn read<K>(mut object: DynamicObject, store: &Store<K>) -> Option<K>
@@ -137,7 +140,7 @@ pub(super) async fn follow_children(
         Kind::Pod => labels::INSTANCE.to_owned(),
         _ => format!("{}={}", labels::MANAGED_BY, labels::MANAGER),
     };
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).labels(&selector);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE).labels(&selector);
     let events = watcher::watcher(api, config).default_backoff().map_ok(|event| {
         if kind == Kind::Pod {
             nodes::follow::take_pod(&nodes, &event);

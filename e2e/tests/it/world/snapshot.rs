@@ -23,6 +23,15 @@ const GIVEN: [&str; 4] = ["clusterIP", "clusterIPs", "nodePort", "healthCheckNod
 
 /// Takes it: a JSON text, the objects in the order of kind and masked name.
 pub(super) async fn take(tenant: &Tenant) -> Result<String> {
+    take_some(tenant, |_| true).await
+}
+
+/// The same without what people order: the instances and the tenant.
+pub(super) async fn take_children(tenant: &Tenant) -> Result<String> {
+    take_some(tenant, |resource| resource.group != crds::GROUP).await
+}
+
+async fn take_some(tenant: &Tenant, wanted: fn(&ApiResource) -> bool) -> Result<String> {
     let mut objects = Vec::new();
     for resource in kinds() {
         objects.extend(list(tenant, &resource).await?);
@@ -31,7 +40,7 @@ pub(super) async fn take(tenant: &Tenant) -> Result<String> {
     objects.push((quota, serde_json::from_value(serde_json::to_value(tenant.get().await?)?)?));
     let masks = Masks::of(tenant, &objects)?;
     let mut texts: Vec<String> = Vec::new();
-    for (resource, object) in &objects {
+    for (resource, object) in objects.iter().filter(|(resource, _)| wanted(resource)) {
         texts.extend(reduce(resource, object)?.map(|value| masks.mask(&value)));
     }
     texts.sort();

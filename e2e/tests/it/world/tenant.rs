@@ -109,6 +109,11 @@ impl Tenant {
         snapshot::take(self).await
     }
 
+    /// The same without the instances and the tenant themselves.
+    pub async fn children(&self) -> Result<String> {
+        snapshot::take_children(self).await
+    }
+
     pub(super) fn instances(&self) -> Api<ServiceInstance> {
         Api::namespaced(self.people.admin.clone(), &self.namespace)
     }

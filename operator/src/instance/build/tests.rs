@@ -1,10 +1,12 @@
 //! Every object of the shipped apps as a whole, and the way to them.
 
 mod crash;
+mod disturbed;
 mod model;
 mod outside;
 mod plan;
 mod rollout;
+mod sequences;
 
 use crate::kinds::Kind;
 use crate::{
