@@ -69,10 +69,11 @@ pub struct ServiceInstanceSpec {
     /// Access from outside the cluster, for apps that speak TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
-    /// When a change that is not the owner's own (a new image, say) may restart the app. Not kept by this version.
+    /// When a change that is not the owner's own (a new image, say) may restart the app. Absent: the platform's own window, if it
+    /// has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance_window: Option<MaintenanceWindow>,
-    /// When to apply a pending update, as its owner asks. Not kept by this version.
+    /// When to apply a pending update, as its owner asks; once for each time that is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = crate::schema::time())]
     pub rollout_at: Option<Time>,
@@ -268,6 +269,17 @@ pub struct ServiceInstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub template: Option<String>,
+    /// Whether it was up once with all its init jobs done: they are not run again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub initialized: bool,
+    /// When a pending update is rolled out by the maintenance window or by spec.rolloutAt, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_expected_at: Option<Time>,
+    /// The volume claims that were bound once: one of them that is missing is data lost, and not a beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 60), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub volumes: Vec<String>,
     /// Readiness of each component of the app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

@@ -38,6 +38,14 @@ pub const RECONCILE: &str = "nakhoda.dev/reconcile";
 /// Annotation: the `restartedAt` that the pods were last started for.
 pub const RESTARTED_AT: &str = "nakhoda.dev/restarted-at";
 
+/// Annotation on workloads: the hash of the pod template that was last applied.
+pub const PODS: &str = "nakhoda.dev/pods";
+/// Annotation: the hash of what the instance's owner decides of the object; a change of it is never held back.
+pub const INPUTS: &str = "nakhoda.dev/inputs";
+/// Annotation on workloads: the last `rolloutAt` that was reached.
+pub const ROLLOUT_AT: &str = "nakhoda.dev/rollout-at";
+/// Annotation on the data's Secret: its app was up once with all init jobs done (`true`).
+pub const INITIALIZED: &str = "nakhoda.dev/initialized";
 /// Annotation on pods: the hash of the files that they mount, which a running container would never see change.
 pub const FILES: &str = "nakhoda.dev/files";
 

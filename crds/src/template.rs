@@ -77,7 +77,8 @@ pub struct ServiceTemplateSpec {
     #[schemars(length(min = 1, max = 10))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
     pub components: Vec<Component>,
-    /// What is done once, after the components are up for the first time.
+    /// What is done once, one after the other, when the components are up for the first time. Visitors are let in only once
+    /// all of them have succeeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
@@ -571,12 +572,44 @@ pub struct InitJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
     pub volumes_of: Option<String>,
+    /// Places that may be written to and are lost with the pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub empty_dirs: Vec<EmptyDir>,
     /// Whom it runs as.
     pub security: Security,
+    /// What it has, whatever the plan.
+    #[serde(default)]
+    pub resources: JobResources,
     /// How long one try may take, in seconds.
     #[serde(default = "default_job_timeout")]
     #[schemars(range(min = 1, max = 3600))]
     pub timeout_seconds: i32,
+}
+
+/// What an init job has.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct JobResources {
+    /// CPU.
+    #[serde(default = "default_job_cpu")]
+    pub cpu: Quantity,
+    /// Memory.
+    #[serde(default = "default_job_memory")]
+    pub memory: Quantity,
+}
+
+impl Default for JobResources {
+    fn default() -> Self {
+        Self { cpu: default_job_cpu(), memory: default_job_memory() }
+    }
+}
+
+fn default_job_cpu() -> Quantity {
+    Quantity::from_millis(250)
+}
+
+fn default_job_memory() -> Quantity {
+    Quantity::from_units(256 << 20)
 }
 
 fn default_job_timeout() -> i32 {

@@ -7,6 +7,7 @@
 #![expect(clippy::missing_errors_doc, reason = "an error here is a sentence for the person at the terminal")]
 
 pub mod apply;
+pub mod bench;
 pub mod charts;
 pub mod cluster;
 pub mod control_plane;

@@ -36,6 +36,8 @@ pub struct Settings<'a> {
     pub identity: &'a str,
     /// The folder of its log.
     pub logs: &'a Path,
+    /// Arguments added to those that it always has.
+    pub args: Vec<OsString>,
     /// Variables added to its environment.
     pub env: Vec<(String, OsString)>,
 }
@@ -57,6 +59,7 @@ impl Operator {
         {
             args.extend([flag.into(), value.into()]);
         }
+        args.extend(settings.args);
         let mut env = settings.env;
         env.push(("KUBECONFIG".to_owned(), settings.kubeconfig.into()));
         let spec = Spec {

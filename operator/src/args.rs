@@ -47,4 +47,7 @@ pub struct Run {
     /// Moves the operator's clock by so many seconds: only for tests of a wrong clock.
     #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
     pub clock_offset_seconds: i64,
+    /// Stands for a newer operator that builds pods otherwise: only for tests of an upgrade.
+    #[arg(long, hide = true)]
+    pub pod_note: Option<String>,
 }

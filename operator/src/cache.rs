@@ -216,6 +216,7 @@ mod tests {
             version,
             hash: None,
             digest: None,
+            inputs: None,
             component: None,
             data: None,
             tenant: None,

@@ -8,15 +8,52 @@ use crds::{labels, managers};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The hash of what is desired: everything but kind, name and the hash annotation itself.
-pub fn desired_hash(object: &Value) -> String {
-    hash(&stripped(object.clone()))
+/// The hashes of an object: of its pod template, where it has one, and of the rest. Apart, so that the one can be held as it is
+/// while the other moves on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Of everything but the pod template.
+    pub rest: String,
+    /// Of the pod template.
+    pub pods: Option<String>,
 }
 
-/// The hash of those fields of a live object that we own by server-side apply; none where we own nothing.
-pub fn owned_digest(object: &Value) -> Option<String> {
-    let owned = project(object, owned_fields(object)?)?;
-    Some(hash(&stripped(owned)))
+impl Parts {
+    /// The hash of the whole.
+    pub fn whole(&self) -> String {
+        match &self.pods {
+            None => self.rest.clone(),
+            Some(pods) => hash(&Value::from(vec![self.rest.clone(), pods.clone()])),
+        }
+    }
+
+    fn of(object: Value) -> Self {
+        let mut object = stripped(object);
+        let template =
+            object.get_mut("spec").and_then(Value::as_object_mut).and_then(|spec| spec.remove("template"));
+        Self { rest: hash(&object), pods: template.as_ref().map(hash) }
+    }
+}
+
+/// The hashes of what is desired: everything but kind, name and the annotations with the hashes themselves.
+pub fn desired(object: &Value) -> Parts {
+    Parts::of(object.clone())
+}
+
+/// The hash of what is desired as a whole.
+pub fn desired_hash(object: &Value) -> String {
+    desired(object).whole()
+}
+
+/// The hashes of those fields of a live object that we own by server-side apply; none where we own nothing.
+pub fn owned(object: &Value) -> Option<Parts> {
+    Some(Parts::of(project(object, owned_fields(object)?)?))
+}
+
+/// The pod template of a live object, as we last applied it.
+pub fn owned_pod_template(object: &Value) -> Option<Value> {
+    let mut owned = project(object, owned_fields(object)?)?;
+    owned.pointer_mut("/spec/template").map(Value::take)
 }
 
 /// Whether we own the field at a path of `fieldsV1`, such as `/f:spec/f:replicas`.
@@ -34,7 +71,7 @@ fn owned_fields(object: &Value) -> Option<&Value> {
     ours.get("fieldsV1")
 }
 
-/// Takes out what names the object instead of describing it, and the hash annotation.
+/// Takes out what names the object instead of describing it, and the annotations with hashes.
 fn stripped(mut object: Value) -> Value {
     if let Some(top) = object.as_object_mut() {
         top.remove("apiVersion");
@@ -46,6 +83,7 @@ fn stripped(mut object: Value) -> Value {
             });
             if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
                 annotations.remove(labels::HASH);
+                annotations.remove(labels::PODS);
             }
             metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
         }
@@ -171,14 +209,14 @@ mod tests {
 
     #[test]
     fn defaults_and_foreign_fields_do_not_count_as_drift() {
-        assert_eq!(owned_digest(&live()), Some(desired_hash(&desired())));
+        assert_eq!(owned(&live()), Some(super::desired(&desired())));
     }
 
     #[test]
     fn a_changed_field_of_ours_is_drift() {
         let mut changed = live();
         changed["spec"]["ports"][0]["name"] = json!("other");
-        assert_ne!(owned_digest(&changed), Some(desired_hash(&desired())));
+        assert_ne!(owned(&changed), Some(super::desired(&desired())));
     }
 
     #[test]
@@ -188,7 +226,7 @@ mod tests {
             .as_object_mut()
             .unwrap()
             .remove("f:selector");
-        assert_ne!(owned_digest(&taken), Some(desired_hash(&desired())));
+        assert_ne!(owned(&taken), Some(super::desired(&desired())));
     }
 
     #[test]
@@ -197,5 +235,17 @@ mod tests {
             desired_hash(&json!({"spec": {"a": 1, "b": 2}})),
             desired_hash(&json!({"spec": {"b": 2, "a": 1}}))
         );
+    }
+
+    #[test]
+    fn a_pod_template_has_a_hash_of_its_own() {
+        let workload = |replicas: i64, image: &str| {
+            let spec =
+                json!({"replicas": replicas, "template": {"spec": {"containers": [{"image": image}]}}});
+            super::desired(&json!({"metadata": {"annotations": {"nakhoda.dev/pods": image}}, "spec": spec}))
+        };
+        let (one, other) = (workload(1, "a"), workload(0, "a"));
+        assert!(one.pods == other.pods && one.rest != other.rest && one.whole() != other.whole());
+        assert_eq!(Parts { pods: one.pods, ..workload(0, "b") }, other);
     }
 }

@@ -40,6 +40,8 @@ pub struct Child {
     pub hash: Option<String>,
     /// The digest of the fields that we own.
     pub digest: Option<String>,
+    /// The hash of what the instance's owner decides of it, when it was last applied.
+    pub inputs: Option<String>,
     /// The component it belongs to.
     pub component: Option<String>,
     /// The data it belongs to.
@@ -71,6 +73,8 @@ pub enum State {
         updated: i64,
         /// Whether its controller has seen the newest spec.
         observed: bool,
+        /// The pod template.
+        pods: PodTemplate,
     },
     /// A volume claim.
     Volume(Volume),
@@ -93,6 +97,17 @@ pub enum State {
         /// Whether it gave up.
         failed: bool,
     },
+}
+
+/// What is known of a workload's pod template without its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodTemplate {
+    /// The hash of what we last applied, as noted.
+    pub applied: Option<String>,
+    /// The hash of what is there of it.
+    pub live: Option<String>,
+    /// The last `rolloutAt` that was reached, as noted.
+    pub rollout_at: Option<String>,
 }
 
 /// A volume claim and what is noted on it about its data.
@@ -127,6 +142,7 @@ impl Child {
         };
         let annotation =
             |key: &str| metadata.get("annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
+        let owned = if kind == Kind::Pod { None } else { digest::owned(object) };
         let tenant = label(labels::TENANT);
         let managed = label(labels::MANAGED_BY).as_deref() == Some(labels::MANAGER);
         let owner = label(labels::INSTANCE)
@@ -143,19 +159,25 @@ impl Child {
             uid: metadata.get("uid")?.as_str()?.to_owned(),
             version: metadata.get("resourceVersion")?.as_str()?.parse().ok()?,
             hash: annotation(labels::HASH).map(str::to_owned),
-            digest: if kind == Kind::Pod { None } else { digest::owned_digest(object) },
+            digest: owned.as_ref().map(digest::Parts::whole),
+            inputs: annotation(labels::INPUTS).map(str::to_owned),
             component: label(labels::COMPONENT),
             data: label(labels::DATA),
             tenant,
             terminating: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
             hands_off: annotation(labels::RECONCILE) == Some("disabled"),
-            state: State::reduce(kind, object),
+            state: State::reduce(kind, object, owned.and_then(|parts| parts.pods)),
         })
     }
 
     /// Whether it is as `hash` says, so that nothing needs to be written.
     pub fn is_as_desired(&self, hash: &str) -> bool {
         self.hash.as_deref() == Some(hash) && self.digest.as_deref() == Some(hash)
+    }
+
+    /// Whether nobody changed what we last applied.
+    pub fn is_intact(&self) -> bool {
+        self.hash.is_some() && self.hash == self.digest
     }
 
     /// Whether `other` would lead to the same decisions: equal but for the version.
@@ -170,7 +192,7 @@ impl Child {
 }
 
 impl State {
-    fn reduce(kind: Kind, object: &Value) -> Self {
+    fn reduce(kind: Kind, object: &Value, live_pods: Option<String>) -> Self {
         let number = |path: &str| object.pointer(path).and_then(Value::as_i64).unwrap_or_default();
         match kind {
             Kind::StatefulSet | Kind::Deployment => Self::Workload {
@@ -179,6 +201,7 @@ impl State {
                 ready: number("/status/readyReplicas"),
                 updated: number("/status/updatedReplicas"),
                 observed: number("/status/observedGeneration") >= number("/metadata/generation"),
+                pods: PodTemplate::reduce(object, live_pods),
             },
             Kind::PersistentVolumeClaim => Self::Volume(Volume::reduce(object)),
             Kind::ResourceQuota => Self::Quota { settled: quota_is_settled(object) },
@@ -194,6 +217,14 @@ impl State {
             }
             _ => Self::Plain,
         }
+    }
+}
+
+impl PodTemplate {
+    fn reduce(object: &Value, live: Option<String>) -> Self {
+        let annotations = object.pointer("/metadata/annotations");
+        let annotation = |key: &str| annotations?.get(key)?.as_str().map(str::to_owned);
+        Self { applied: annotation(labels::PODS), live, rollout_at: annotation(labels::ROLLOUT_AT) }
     }
 }
 

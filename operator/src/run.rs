@@ -32,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When it can't start, or when it lost its lease: the process must end then, since it may no longer act.
 pub async fn run(run: Run) -> anyhow::Result<()> {
-    let settings = Settings::load(&run.config)?;
+    let mut settings = Settings::load(&run.config)?;
+    settings.updates.pod_note = run.pod_note;
     let client = client().await?;
     let clock: Arc<dyn Clock> =
         Arc::new(SystemClock { offset: SignedDuration::from_secs(run.clock_offset_seconds) });

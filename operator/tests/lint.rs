@@ -1,5 +1,7 @@
 //! The template linter, by what it says about the shipped catalogue, the broken samples, and a template for each rule.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test")]
+
 use operator::lint::{Document, Finding, Level, RULES, Summary, lint, read};
 use std::{
     collections::BTreeSet,

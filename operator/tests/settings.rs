@@ -1,5 +1,7 @@
 //! The settings' schema: fresh in the files that carry it, and every key explained where people edit it.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test")]
+
 use operator::settings::{Settings, schema};
 use serde_json::Value;
 use std::{
@@ -41,7 +43,10 @@ fn keys(root: &Value, schema: &Value, path: &str, all: &mut BTreeSet<String>) {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let text = &field["description"];
         assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{path} has no description");
-        keys(root, field, &path, all);
+        // What is absent by default is explained as a whole.
+        if field.get("default") != Some(&Value::Null) {
+            keys(root, field, &path, all);
+        }
         all.insert(path);
     }
 }

@@ -11,8 +11,9 @@ const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 /// Who signs the tokens of service accounts.
 const ISSUER: &str = "https://kubernetes.default.svc";
 
-/// Starts kube-apiserver on `port` of the loopback address, with its data in `store`.
-pub(super) fn start(site: &Site<'_>, store: &str, port: u16) -> Result<Process> {
+/// Starts kube-apiserver on `port` of the loopback address, with its data in `store`; a file of its audit log has at most
+/// so many megabytes.
+pub(super) fn start(site: &Site<'_>, store: &str, port: u16, audit_mb: u32) -> Result<Process> {
     let mut args = vec![
         flag("etcd-servers", store),
         flag("bind-address", "127.0.0.1"),
@@ -28,7 +29,7 @@ pub(super) fn start(site: &Site<'_>, store: &str, port: u16) -> Result<Process> 
     ];
     args.extend(identity(site));
     args.extend(aggregation(site));
-    args.extend(audit(site)?);
+    args.extend(audit(site, audit_mb)?);
     Process::spawn(site.spec("kube-apiserver", &site.tools.kube_apiserver, args))
 }
 
@@ -59,14 +60,13 @@ fn aggregation(site: &Site<'_>) -> [OsString; 8] {
     ]
 }
 
-fn audit(site: &Site<'_>) -> Result<[OsString; 4]> {
+fn audit(site: &Site<'_>, megabytes: u32) -> Result<[OsString; 4]> {
     let policy = site.dir.join("audit/policy.yaml");
     std::fs::write(&policy, AUDIT_POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
     Ok([
         flag("audit-policy-file", policy),
         flag("audit-log-path", site.dir.join("audit/audit.log")),
-        // In MB. One file for all but the longest runs, so that a count reads one file.
-        flag("audit-log-maxsize", "500"),
+        flag("audit-log-maxsize", megabytes.to_string()),
         flag("audit-log-maxbackup", "1"),
     ])
 }

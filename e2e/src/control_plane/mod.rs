@@ -1,5 +1,5 @@
 //! A real Kubernetes control plane: etcd, kube-apiserver, controller-manager, scheduler,
-//! and KWOK with three simulated nodes.
+//! and KWOK with simulated nodes.
 
 mod api_server;
 mod controllers;
@@ -30,6 +30,7 @@ use crate::story::Story;
 use crate::tools::Tools;
 use crate::wait;
 
+pub use nodes::Nodes;
 pub use shared::{installed, shared};
 
 /// How long the API server may take until it is ready.
@@ -44,6 +45,31 @@ pub struct ControlPlane {
     controllers: Vec<Process>,
     api_server: Process,
     etcd: Process,
+    listens: Listens,
+}
+
+/// How the API server was started, to start it so again.
+#[derive(Clone, Debug)]
+struct Listens {
+    store: String,
+    port: u16,
+    audit_mb: u32,
+}
+
+/// What a control plane has room for.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// The simulated nodes.
+    pub nodes: Nodes,
+    /// The most that a file of the audit log may have, in MB. One file for all but the longest runs, so that a count reads
+    /// one file.
+    pub audit_mb: u32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { nodes: Nodes::default(), audit_mb: 500 }
+    }
 }
 
 /// What every program's start needs to know.
@@ -57,21 +83,33 @@ impl ControlPlane {
     /// Starts everything in `dir`, with the data an earlier run left there, and returns when the
     /// nodes are Ready. `port` is the API server's; without one a free one is taken.
     pub async fn start(dir: &Path, port: Option<u16>, tools: &Tools, story: Story) -> Result<Self> {
+        Self::start_sized(dir, port, &Size::default(), tools, story).await
+    }
+
+    /// The same, with room for more, or less.
+    pub async fn start_sized(
+        dir: &Path,
+        port: Option<u16>,
+        size: &Size,
+        tools: &Tools,
+        story: Story,
+    ) -> Result<Self> {
         for part in ["logs", "audit", "kubeconfigs"] {
             create_dir_all(dir.join(part))
                 .with_context(|| format!("cannot make {}", dir.join(part).display()))?;
         }
         let pki = Pki::open(&dir.join("pki"))?;
         let site = Site { dir, tools, pki: &pki };
-        let (etcd, address) = etcd::start(&site)?;
+        let (etcd, store) = etcd::start(&site)?;
         let port = port.map_or_else(ports::free, ports::exactly)?;
         let server =
             Server { url: format!("https://127.0.0.1:{port}"), ca: Some(std::fs::read_to_string(pki.ca())?) };
-        let api_server = api_server::start(&site, &address, port)?;
+        let listens = Listens { store, port, audit_mb: size.audit_mb };
+        let api_server = api_server::start(&site, &listens.store, port, size.audit_mb)?;
         site.write_kubeconfig("admin", "nakhoda-dev-admin", Some("system:masters"), &server)?;
         let cluster = Cluster::attach(dir)?;
         let mut control_plane =
-            Self { cluster, tools: tools.clone(), controllers: Vec::new(), api_server, etcd };
+            Self { cluster, tools: tools.clone(), controllers: Vec::new(), api_server, etcd, listens };
         control_plane.until_ready().await?;
         story.step(format!("API server ready at {}", server.url));
 
@@ -80,14 +118,14 @@ impl ControlPlane {
         // within half a minute only.
         charts::forget_unfinished(&control_plane.cluster).await?;
         charts::install_types(&tools.helm, &control_plane.cluster).await?;
-        nodes::declare(&admin).await?;
+        nodes::declare(&admin, &size.nodes).await?;
         control_plane.controllers = controllers::start(&site, &server)?;
-        let nodes = nodes::until_ready(&admin);
+        let nodes = nodes::until_ready(&admin, &size.nodes);
         tokio::select! {
             ready = nodes => ready?,
             death = control_plane.death() => anyhow::bail!(death),
         }
-        story.step(format!("{} nodes Ready (simulated by KWOK)", nodes::COUNT));
+        story.step(format!("{} nodes Ready (simulated by KWOK)", size.nodes.count));
         Ok(control_plane)
     }
 
@@ -110,6 +148,18 @@ impl ControlPlane {
     /// All its programs.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.controllers.iter().chain([&self.api_server, &self.etcd])
+    }
+
+    /// Kills the API server as a crash would, and starts it again with the same data at the same address: every watch ends,
+    /// and what was missed meanwhile has to be listed anew. Returns when it is ready.
+    pub async fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.kill();
+        let dir = self.cluster.dir().to_owned();
+        let pki = Pki::open(&dir.join("pki"))?;
+        let site = Site { dir: &dir, tools: &self.tools, pki: &pki };
+        let Listens { store, port, audit_mb } = &self.listens;
+        self.api_server = api_server::start(&site, store, *port, *audit_mb)?;
+        self.until_ready().await
     }
 
     async fn until_ready(&self) -> Result<()> {

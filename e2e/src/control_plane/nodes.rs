@@ -13,18 +13,35 @@ use serde_json::json;
 
 use crate::wait;
 
-/// How many nodes there are.
-pub(super) const COUNT: usize = 3;
+/// How many nodes there are, and what each has room for.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// How many.
+    pub count: usize,
+    /// CPUs of each.
+    pub cpu: u32,
+    /// Memory of each, in GiB.
+    pub memory: u32,
+    /// Pods of each.
+    pub pods: usize,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self { count: 3, cpu: 8, memory: 32, pods: 110 }
+    }
+}
+
 /// Who wrote what is made here.
 const MANAGER: &str = "nakhoda-dev";
 const READY: Duration = Duration::from_mins(1);
 
 /// Declares the nodes and the default storage class.
-pub(super) async fn declare(admin: &Client) -> Result<()> {
+pub(super) async fn declare(admin: &Client, declared: &Nodes) -> Result<()> {
     let apply = PatchParams::apply(MANAGER).force();
     let nodes: Api<Node> = Api::all(admin.clone());
     let leases: Api<Lease> = Api::namespaced(admin.clone(), "kube-node-lease");
-    for name in names() {
+    for name in names(declared) {
         // A lease of the KWOK of an earlier run, which is dead, would keep the new one off the node.
         match leases.delete(&name, &DeleteParams::default()).await {
             Ok(_) => {}
@@ -32,7 +49,7 @@ pub(super) async fn declare(admin: &Client) -> Result<()> {
             Err(error) => return Err(error.into()),
         }
         nodes.patch(&name, &apply, &Patch::Apply(node(&name))).await?;
-        nodes.patch_status(&name, &apply, &Patch::Apply(status())).await?;
+        nodes.patch_status(&name, &apply, &Patch::Apply(status(declared))).await?;
     }
     let classes: Api<StorageClass> = Api::all(admin.clone());
     classes.patch("standard", &apply, &Patch::Apply(storage_class())).await?;
@@ -40,8 +57,8 @@ pub(super) async fn declare(admin: &Client) -> Result<()> {
 }
 
 /// Returns when every node is Ready.
-pub(super) async fn until_ready(admin: &Client) -> Result<()> {
-    for name in names() {
+pub(super) async fn until_ready(admin: &Client, declared: &Nodes) -> Result<()> {
+    for name in names(declared) {
         let ready = await_condition(Api::<Node>::all(admin.clone()), &name, |node: Option<&Node>| {
             let conditions =
                 node.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
@@ -52,8 +69,8 @@ pub(super) async fn until_ready(admin: &Client) -> Result<()> {
     Ok(())
 }
 
-fn names() -> impl Iterator<Item = String> {
-    (1..=COUNT).map(|number| format!("simulated-{number}"))
+fn names(declared: &Nodes) -> impl Iterator<Item = String> + use<> {
+    (1..=declared.count).map(|number| format!("simulated-{number}"))
 }
 
 fn node(name: &str) -> serde_json::Value {
@@ -73,8 +90,11 @@ fn node(name: &str) -> serde_json::Value {
     })
 }
 
-fn status() -> serde_json::Value {
-    let room = json!({ "cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110" });
+fn status(declared: &Nodes) -> serde_json::Value {
+    let Nodes { count: _, cpu, memory, pods } = declared;
+    let room = json!({
+        "cpu": cpu.to_string(), "memory": format!("{memory}Gi"), "ephemeral-storage": "100Gi", "pods": pods.to_string(),
+    });
     json!({ "apiVersion": "v1", "kind": "Node", "status": { "capacity": room, "allocatable": room } })
 }
 

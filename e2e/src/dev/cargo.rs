@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -12,19 +12,34 @@ use crate::repository;
 
 /// Builds the operator, with the features the tests' build has so that nothing is built twice, and returns the program's path. Cargo's own lines are shown.
 pub(super) async fn build_operator() -> Result<PathBuf> {
-    let mut command = cargo(&["build", "--workspace", "--locked", "--bin", "operator"]);
+    let mut built = build(&["--bin", "operator"], &["operator"]).await?;
+    built.pop().context("cargo built the operator and does not say where")
+}
+
+/// Builds the operator and this program as they are shipped, and returns their paths in this order.
+pub(super) async fn build_optimised() -> Result<[PathBuf; 2]> {
+    let built = build(&["--release", "--bin", "operator", "--bin", "dev"], &["operator", "dev"]).await?;
+    built.try_into().map_err(|_| anyhow!("cargo built operator and dev and does not say where"))
+}
+
+/// Builds programs of the workspace; the paths of those named, in their order.
+async fn build(arguments: &[&str], programs: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut command = cargo(&["build", "--workspace", "--locked"]);
+    command.args(arguments);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let built = command.spawn().context("cannot run cargo")?.wait_with_output().await?;
     if !built.status.success() {
-        bail!("the operator does not build: see above");
+        bail!("{} does not build: see above", programs.join(" and "));
     }
-    let messages = String::from_utf8_lossy(&built.stdout);
-    let artifact =
-        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-            let ours = message["target"]["name"] == "operator" && message["target"]["kind"][0] == "bin";
+    let text = String::from_utf8_lossy(&built.stdout);
+    let messages: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let path = |program: &&str| {
+        messages.iter().find_map(|message| {
+            let ours = message["target"]["name"] == **program && message["target"]["kind"][0] == "bin";
             ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
-        });
-    artifact.context("cargo built the operator and does not say where")
+        })
+    };
+    Ok(programs.iter().filter_map(path).collect())
 }
 
 /// Runs all tests of the workspace; the runner's own summary is the last thing printed.

@@ -1,5 +1,6 @@
 //! The verbs of `cargo dev`.
 
+mod bench;
 mod cargo;
 mod down;
 mod logs;
@@ -46,6 +47,8 @@ enum Verb {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Measure the operator with many instances, beside what the same API server does without it
+    Bench(bench::Options),
     /// Run all that a contributor must: every test of the workspace
     Test {
         /// Passed on to `cargo test --workspace`
@@ -68,6 +71,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::Down { purge } => down::run(purge).await,
         Verb::Status => status::run().await,
         Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
+        Verb::Bench(options) => Box::pin(bench::run(options)).await,
         Verb::Test { arguments } => test::run(&arguments).await,
     }
 }

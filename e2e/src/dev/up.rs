@@ -121,6 +121,7 @@ async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
         config: &repository::root().join("config/default.yaml"),
         identity: "operator",
         logs: &logs,
+        args: Vec::new(),
         env: Vec::new(),
     })?;
     operator.until_ready().await?;

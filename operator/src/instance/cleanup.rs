@@ -121,12 +121,14 @@ async fn release(
             || live.pointer("/metadata/labels").and_then(|all| all.get(labels::INSTANCE))
                 == Some(&json!(uid)))
     {
-        merge_release(context, &secret, &live, keep_for, now).await?;
+        let initialized = instance.status.as_ref().is_some_and(|status| status.initialized);
+        let notes = if initialized { json!({labels::INITIALIZED: "true"}) } else { json!({}) };
+        merge_release(context, &secret, &live, (keep_for, notes), now).await?;
     }
     for live in volumes {
         let name = live.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let key = apply::key(Kind::PersistentVolumeClaim, &namespace, name);
-        merge_release(context, &key, &live, keep_for, now).await?;
+        merge_release(context, &key, &live, (keep_for, json!({})), now).await?;
     }
     if let Some(tenant) = instance.tenant() {
         context.caches.wake_tenants.send(ObjectRef::new(tenant));
@@ -138,16 +140,18 @@ async fn merge_release(
     context: &Context,
     key: &Key,
     live: &Value,
-    keep_for: SignedDuration,
+    (keep_for, mut notes): (SignedDuration, Value),
     now: Timestamp,
 ) -> Result<(), CallError> {
     let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let keep_until = second.checked_add(keep_for).unwrap_or(Timestamp::MAX);
+    notes[labels::RELEASED_AT] = json!(second.to_string());
+    notes[labels::KEEP_UNTIL] = json!(keep_until.to_string());
     let patch = json!({"metadata": {
         "uid": live["metadata"]["uid"],
         "resourceVersion": live["metadata"]["resourceVersion"],
         "labels": {labels::INSTANCE: null, labels::INSTANCE_NAME: null},
-        "annotations": {labels::RELEASED_AT: second.to_string(), labels::KEEP_UNTIL: keep_until.to_string()},
+        "annotations": notes,
     }});
     match context.cluster.merge(key, &patch).await {
         Ok(answer) => execute::remember(&context.children, key, &answer),

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     apply::{CallError, Cluster, Seen},
     cache::ChildCache,
-    clock,
+    clock, digest,
     observed::{Child, Key},
 };
 use crds::{labels, template::SecretType};
@@ -36,8 +36,17 @@ pub async fn execute(
         Operation::Create(object) => match cluster.get(&object.key).await? {
             Some(live) if is_ours(&live, &object.object) => Ok(()),
             Some(_) => Err(taken(&object.key)),
-            None => cluster.create(&object.key, &object.object).await.map(|_| ()),
+            None => {
+                let answer = cluster.create(&object.key, &object.object).await?;
+                remember(children, &object.key, &answer);
+                Ok(())
+            }
         },
+        Operation::Apply { object, seen: Some(seen) } if object.held => {
+            let answer = apply_held(cluster, object, seen).await?;
+            remember(children, &object.key, &answer);
+            Ok(())
+        }
         Operation::Apply { object, seen } => {
             let answer = apply(cluster, object, seen.as_deref()).await?;
             remember(children, &object.key, &answer);
@@ -83,6 +92,25 @@ async fn apply(cluster: &Cluster, object: &Object, seen: Option<&Child>) -> Resu
             }
         }
         (result, _) => result,
+    }
+}
+
+/// Applies all but the pod template, which stays as we last applied it. Only a look tells what that was.
+async fn apply_held(cluster: &Cluster, object: &Object, seen: &Child) -> Result<Value, CallError> {
+    let key = &object.key;
+    let live = cluster.look(&key.kind.resource(), &key.namespace, &key.name).await?;
+    let live = live.ok_or(CallError::Answer("a workload whose pods are to stay is gone"))?;
+    let same =
+        |child: &Child| child.uid == seen.uid && child.hash == seen.hash && child.digest == seen.digest;
+    let child = Child::reduce(key.kind, &live).filter(same);
+    match (child, digest::owned_pod_template(&live)) {
+        (Some(child), Some(template)) => {
+            let mut whole = object.object.clone();
+            whole["spec"]["template"] = template;
+            let version = Seen { uid: child.uid, version: child.version };
+            cluster.apply(key, &whole, Some(&version)).await
+        }
+        _ => Err(CallError::Answer("a workload whose pods are to stay was changed meanwhile")),
     }
 }
 

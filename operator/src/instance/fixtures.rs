@@ -4,6 +4,7 @@ use super::{
     build::{self, Desired, Facts},
     fetch::{Fetched, InTheWay, Place, Secrets},
     plan,
+    rollout::{self, Rollout},
     validate::{self, Invalid, Validated},
 };
 use crate::settings::Settings;
@@ -29,8 +30,8 @@ pub const UID: &str = "6b9c2a54-9d1e-4f6e-9a62-3c1f6f3f0a11";
 /// The tenant that it belongs to.
 pub const TENANT: &str = "sample";
 
-/// The apps that one operator can build completely so far; the others have init jobs.
-pub const APPS: [&str; 3] = ["postgresql", "wordpress", "n8n"];
+/// The apps of the catalogue.
+pub const APPS: [&str; 4] = ["postgresql", "wordpress", "ghost", "n8n"];
 
 /// Whether and why an instance runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,14 +144,15 @@ pub fn all_up(template: &ServiceTemplate) -> Facts {
         ready: components.clone(),
         existing: components.clone(),
         started: components,
-        volumes: BTreeMap::new(),
+        jobs: template.spec.init_jobs.iter().map(|job| (job.name.clone(), true)).collect(),
+        ..Facts::default()
     }
 }
 
 /// What is known of one whose pods have all ended.
 pub fn all_down(template: &ServiceTemplate) -> Facts {
-    let Facts { secrets, existing, .. } = all_up(template);
-    Facts { secrets, existing, ..Facts::default() }
+    let Facts { secrets, existing, jobs, .. } = all_up(template);
+    Facts { secrets, existing, jobs, ..Facts::default() }
 }
 
 /// A value for every secret of a template.
@@ -171,7 +173,25 @@ pub fn order(fetched: &Fetched) -> Result<Validated, Invalid> {
 /// # Errors
 /// As `validate`.
 pub fn round(fetched: &Fetched) -> Result<(Desired, plan::Plan), Invalid> {
-    let desired = build::build(&order(fetched)?, &plan::facts(fetched), settings());
-    let plan = plan::plan(&desired, fetched);
+    let (desired, plan, _) = round_at(fetched, settings(), now())?;
     Ok((desired, plan))
+}
+
+/// The same by other settings, at another time, with what becomes of changes that are not the owner's.
+///
+/// # Errors
+/// As `validate`.
+pub fn round_at(
+    fetched: &Fetched,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Desired, plan::Plan, Rollout), Invalid> {
+    let order = validate::validate(fetched, settings, now)?;
+    let mut desired = build::build(&order, &plan::facts(fetched), settings);
+    let rollout = rollout::decide(&desired, fetched, &order, now);
+    if matches!(rollout, Rollout::Waits { .. }) {
+        rollout::hold(&mut desired, fetched);
+    }
+    let plan = plan::plan(&desired, fetched);
+    Ok((desired, plan, rollout))
 }

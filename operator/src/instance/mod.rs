@@ -10,8 +10,10 @@ mod fixtures;
 pub mod parameters;
 pub mod plan;
 pub mod power;
+pub mod rollout;
 pub mod status;
 pub mod validate;
+pub mod window;
 
 use crate::{
     apply::CallError,
@@ -28,6 +30,7 @@ use kube::{
     core::ApiResource,
     runtime::{controller::Action, reflector::ObjectRef},
 };
+use rollout::Rollout;
 use serde_json::{Value, json};
 use status::{Outcome, Refused};
 use std::{sync::Arc, time::Duration};
@@ -66,6 +69,9 @@ pub async fn reconcile(instance: Arc<ServiceInstance>, context: Arc<Context>) ->
     }
     let children = context.children_of(&fetched.instance);
     let status = status::status(&fetched, &children, &outcome, &context.settings, now);
+    if let Some(pause) = status::too_early_to_say(fetched.instance.status.as_ref(), &status, now) {
+        return Ok(Action::requeue(pause));
+    }
     write_status(&context, &fetched.instance, &status).await?;
     Ok(next(&outcome, &status, &context, now))
 }
@@ -165,11 +171,20 @@ async fn converge(
             }
         };
         if makes_nothing(&fetched, &order) {
-            let outcome =
-                Outcome::Built { order: Box::new(order), credentials: None, blocked: false, refused: None };
+            let outcome = Outcome::Built {
+                order: Box::new(order),
+                credentials: None,
+                blocked: false,
+                refused: None,
+                rollout: Rollout::UpToDate,
+            };
             return Ok((fetched, outcome));
         }
-        let desired = build::build(&order, &plan::facts(&fetched), &context.settings);
+        let mut desired = build::build(&order, &plan::facts(&fetched), &context.settings);
+        let rollout = rollout::decide(&desired, &fetched, &order, now);
+        if matches!(rollout, Rollout::Waits { .. }) {
+            rollout::hold(&mut desired, &fetched);
+        }
         let plan = plan::plan(&desired, &fetched);
         if begins_data(&plan) && !still_lives(context, &fetched.instance).await? {
             return Err(CallError::Answer(
@@ -185,8 +200,8 @@ async fn converge(
         }
         // What was refused may not be there: the status names only credentials that are.
         let credentials = desired.credentials.filter(|_| refused.is_none()).map(|object| object.key.name);
-        let outcome =
-            Outcome::Built { order: Box::new(order), credentials, blocked: plan.blocked.is_some(), refused };
+        let blocked = plan.blocked.is_some();
+        let outcome = Outcome::Built { order: Box::new(order), credentials, blocked, refused, rollout };
         return Ok((fetched, outcome));
     }
 }
@@ -280,7 +295,13 @@ fn next(outcome: &Outcome, status: &ServiceInstanceStatus, context: &Context, no
         Outcome::Invalid { look_again, .. } => *look_again,
         Outcome::Deleting => None,
     };
-    let soonest = [by_entitlement, status::next_look(status, &context.settings)].into_iter().flatten().min();
+    let by_rollout = match outcome {
+        Outcome::Built { rollout: Rollout::Waits { until }, .. } => *until,
+        Outcome::Built { order, .. } => order.rollout_later,
+        _ => None,
+    };
+    let by_bound = status::next_look(status, &context.settings);
+    let soonest = [by_entitlement, by_rollout, by_bound].into_iter().flatten().min();
     let retry = match outcome {
         Outcome::Built { refused: Some(_), .. } => Some(Duration::from_secs(20)),
         Outcome::Built { blocked: true, .. } => Some(Duration::from_secs(2)),

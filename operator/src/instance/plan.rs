@@ -62,8 +62,11 @@ pub fn facts(fetched: &Fetched) -> Facts {
     for child in &fetched.children {
         let Some(component) = &child.component else { continue };
         match &child.state {
-            State::Workload { replicas, ready, updated, observed, .. } => {
+            State::Workload { replicas, ready, updated, observed, pods, .. } => {
                 facts.existing.insert(component.clone());
+                if let Some(at) = &pods.rollout_at {
+                    facts.rollout_at.insert(component.clone(), at.clone());
+                }
                 if *replicas > 0 {
                     facts.started.insert(component.clone());
                 }
@@ -73,6 +76,9 @@ pub fn facts(fetched: &Fetched) -> Facts {
             }
             State::Pod { finished: false, .. } => {
                 facts.started.insert(component.clone());
+            }
+            State::Job { complete, .. } => {
+                *facts.jobs.entry(component.clone()).or_default() |= *complete;
             }
             _ => {}
         }
@@ -107,10 +113,26 @@ pub fn plan(desired: &Desired, fetched: &Fetched) -> Plan {
         plan.credentials(credentials, fetched);
     }
     for object in &desired.objects {
-        plan.apply(object, fetched.children.iter().find(|child| child.key == object.key));
+        let there = fetched.children.iter().find(|child| child.key == object.key);
+        if !(desired.held && there.is_some_and(|child| may_wait(object, child))) {
+            plan.apply(object, there);
+        }
     }
-    plan.prune(desired, fetched);
+    for job in &desired.jobs {
+        if !fetched.children.iter().any(|child| child.key == job.key) {
+            plan.operations.push(Operation::Create(job.clone()));
+        }
+    }
+    if !desired.held {
+        plan.prune(desired, fetched);
+    }
     plan
+}
+
+/// Whether an object stays as it is while the pods do: what an edited template says of ports or files would not fit them. What
+/// the owner decided of it does not wait, nor does the repair of what somebody else changed.
+fn may_wait(object: &Object, there: &Child) -> bool {
+    !object.key.kind.is_workload() && there.is_intact() && there.inputs.as_deref() == object.inputs()
 }
 
 impl Plan {
@@ -146,11 +168,14 @@ impl Plan {
 
     /// Deletes what belongs to the instance and is no longer built. Data is never pruned.
     fn prune(&mut self, desired: &Desired, fetched: &Fetched) {
-        let wanted: BTreeSet<&Key> = desired.objects.iter().map(|object| &object.key).collect();
+        let wanted: BTreeSet<&Key> =
+            desired.objects.iter().chain(&desired.jobs).map(|object| &object.key).collect();
         let stale = fetched.children.iter().filter(|child| {
             child.key.kind.is_prunable()
                 && !child.terminating
                 && !child.hands_off
+                // A job that is done is the sign that it is.
+                && !matches!(child.state, State::Job { complete: true, .. })
                 && !wanted.contains(&child.key)
         });
         self.operations

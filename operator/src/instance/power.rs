@@ -127,4 +127,45 @@ mod tests {
         assert_eq!(reason(&spec, 0), "Stopped");
         assert_eq!(reason(&spec, 11), "EntitlementEnded");
     }
+
+    #[test]
+    fn it_runs_only_without_a_hold_entitled_in_time_and_wanted_in_every_combination() {
+        let hold = || Some(Hold { reason: "why".into(), since: Time(at(0)) });
+        let entitlements = [None, Some(None), Some(Some(9)), Some(Some(10)), Some(Some(11))];
+        let mut running = 0;
+        for mask in 0..8u8 {
+            for ends in entitlements {
+                for (wanted, setting) in [
+                    (PowerState::Running, Unsubscribed::Deny),
+                    (PowerState::Running, Unsubscribed::Allow),
+                    (PowerState::Stopped, Unsubscribed::Deny),
+                    (PowerState::Stopped, Unsubscribed::Allow),
+                ] {
+                    let mut spec = ends.map_or_else(ServiceInstanceSpec::default, entitled);
+                    spec.power_state = wanted;
+                    let placed = |bit: u8| if mask & bit == 0 { None } else { hold() };
+                    spec.holds = Some(Holds { billing: placed(1), admin: placed(2), abuse: placed(4) });
+                    let may = mask == 0
+                        && match ends {
+                            None => setting == Unsubscribed::Allow,
+                            Some(end) => end.is_none_or(|end| end > 10),
+                        };
+                    let power = decide(&spec, setting, at(10)).0;
+                    let expected = match (may, wanted) {
+                        (true, PowerState::Running) => "On",
+                        (true, PowerState::Stopped) => "Stopped",
+                        (false, _) => "Suspended",
+                    };
+                    let found = match power {
+                        Power::On => "On",
+                        Power::Stopped => "Stopped",
+                        Power::Suspended { .. } => "Suspended",
+                    };
+                    assert_eq!(found, expected, "{mask} {ends:?} {wanted:?} {setting:?}");
+                    running += u8::from(found == "On");
+                }
+            }
+        }
+        assert_eq!(running, 5, "two entitlements by either setting, and none where that is allowed");
+    }
 }

@@ -5,12 +5,13 @@ use super::{
     parameters,
     power::{self, Power},
     status,
+    window::Window,
 };
-use crate::{kinds::Kind, observed::Child, settings::Settings, template};
+use crate::{digest, kinds::Kind, observed::Child, settings::Settings, template};
 use crds::{
     Quantity, ServiceTemplate,
     instance::ServiceInstanceSpec,
-    names,
+    labels, names,
     plan::{PlanResources, ServicePlanSpec},
     span,
     template::Component,
@@ -18,6 +19,7 @@ use crds::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource as _, ResourceExt as _};
+use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// An instance that can be built.
@@ -59,6 +61,16 @@ pub struct Validated {
     pub look_again: Option<Timestamp>,
     /// For which request its pods were last started.
     pub restarted_at: Option<Timestamp>,
+    /// Whether it was up once with all its init jobs done.
+    pub initialized: bool,
+    /// When others' changes may restart it: its own window, else the platform's.
+    pub window: Option<Window>,
+    /// Its `rolloutAt`, where that time has come.
+    pub rollout_due: Option<Timestamp>,
+    /// Its `rolloutAt`, where that time has not come yet.
+    pub rollout_later: Option<Timestamp>,
+    /// The hash of what its owner decides of its pods.
+    pub inputs: String,
 }
 
 /// Why an instance can't be built now.
@@ -116,6 +128,7 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
     check_name(fetched)?;
     let (power, look_again) = power::decide(spec, settings.unsubscribed, now);
     let uid = instance.uid().unwrap_or_default();
+    let rollout_at = spec.rollout_at.as_ref().map(|time| time.0);
     Ok(Validated {
         name: instance.name_any(),
         namespace: instance.namespace().unwrap_or_default(),
@@ -138,7 +151,29 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         power,
         look_again,
         restarted_at: spec.restarted_at.as_ref().map(|time| time.0),
+        initialized: is_initialized(fetched),
+        window: window(spec, settings),
+        rollout_due: rollout_at.filter(|at| *at <= now),
+        rollout_later: rollout_at.filter(|at| *at > now),
+        inputs: inputs(&fetched.plan_name, spec),
     })
+}
+
+/// By its status, or by a note on the data that it restores.
+fn is_initialized(fetched: &Fetched) -> bool {
+    fetched.instance.status.as_ref().is_some_and(|status| status.initialized)
+        || fetched.secret_notes.get(labels::INITIALIZED).is_some_and(|note| note == "true")
+}
+
+/// One that can't be understood counts as none; the status says so.
+fn window(spec: &ServiceInstanceSpec, settings: &Settings) -> Option<Window> {
+    let own = spec.maintenance_window.as_ref().and_then(|written| Window::parse(written).ok());
+    own.or_else(|| settings.updates.window.as_ref().and_then(|written| Window::parse(written).ok()))
+}
+
+fn inputs(plan: &str, spec: &ServiceInstanceSpec) -> String {
+    let restarted = spec.restarted_at.as_ref().map(|time| time.0.to_string());
+    digest::desired_hash(&json!({"plan": plan, "parameters": spec.parameters, "restartedAt": restarted}))
 }
 
 fn check_place(place: &Place) -> Result<(), Invalid> {
@@ -176,10 +211,6 @@ fn check_template(fetched: &Fetched, plan: &ServicePlanSpec) -> Result<Arc<Servi
     if template.spec.disabled && !made_already {
         let message = "The app is not offered at present. An administrator can enable its template.";
         return Err(Invalid::stalled("TemplateDisabled", message));
-    }
-    if !template.spec.init_jobs.is_empty() {
-        let message = "The template has init jobs, which this operator does not run yet. Use another app.";
-        return Err(Invalid::stalled("TemplateUnsupported", message));
     }
     Ok(template)
 }
@@ -297,9 +328,15 @@ fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<
         let message = "A volume with its data is being deleted and goes once no pod uses it. An administrator must save the data now.";
         return Err(Invalid::stalled("VolumeBeingDeleted", message));
     }
-    let was_complete = fetched.instance.status.as_ref().is_some_and(status::storage_was_complete);
-    let all = template.spec.components.iter().map(|component| component.volumes.len()).sum::<usize>();
-    if was_complete && fetched.volumes.len() < all {
+    let bound_once =
+        fetched.instance.status.as_ref().map(|status| status.volumes.as_slice()).unwrap_or_default();
+    let components = template.spec.components.iter();
+    let mut claims =
+        components.flat_map(|component| component.volumes.iter().map(move |volume| (component, volume)));
+    let is_lost = |name: String| bound_once.contains(&name) && !fetched.volumes.contains_key(&name);
+    if claims.any(|(component, volume)| {
+        is_lost(names::data_volume(&fetched.data_id, &component.name, &volume.name))
+    }) {
         let message = "A volume with its data is gone. An empty one in its place would pass for the data: an administrator must restore it, \
                        or delete the instance.";
         return Err(Invalid::stalled(status::VOLUME_MISSING, message));

@@ -2,7 +2,12 @@
 
 mod check;
 pub mod command;
+mod images;
 pub mod schema;
+mod updates;
+
+pub use images::Images;
+pub use updates::Updates;
 
 use crate::strict;
 use crds::span;
@@ -45,6 +50,12 @@ pub struct Settings {
     /// How long data is kept.
     #[serde(default)]
     pub retention: RetentionBounds,
+    /// Where images are pulled from.
+    #[serde(default)]
+    pub images: Images,
+    /// When changes that are not an owner's own are rolled out.
+    #[serde(default)]
+    pub updates: Updates,
 }
 
 /// How long data is kept, and how long its destruction waits.
@@ -306,6 +317,8 @@ impl Settings {
         if let Err(problem) = span::parse_span(&self.retention.longest) {
             problems.push(format!("retention.longest {problem}"));
         }
+        let sections = [self.images.problem(), self.updates.problem()];
+        problems.extend(sections.into_iter().flatten());
         problems
     }
 }

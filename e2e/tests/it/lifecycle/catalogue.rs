@@ -21,3 +21,14 @@ pub(super) async fn sell(admin: &Client, name: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Applies a larger plan of an app that is sold already.
+pub(super) async fn sell_larger(admin: &Client, app: &str, name: &str) -> Result<()> {
+    let objects = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?;
+    let mut plan = objects.into_iter().nth(1).context("a plan follows the template")?;
+    plan.metadata.name = Some(name.to_owned());
+    plan.data["spec"]["templateRef"] = json!(app);
+    plan.data["spec"]["resources"] = json!({"cpu": "30m", "memory": "96Mi", "storage": "1Gi"});
+    apply::object(admin, &plan, managers::CATALOGUE).await?;
+    Ok(())
+}

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use crds::instance::Phase;
-use crds::{ServicePlan, ServiceTemplate};
+use crds::{ServiceInstance, ServicePlan, ServiceTemplate, conditions};
 use e2e::proxy::{Call, Mark};
 use e2e::wait;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::catalogue::sell;
+use super::catalogue::{sell, sell_larger};
 use super::roomy;
 use crate::world::{BOUND, Instance, RunningOperator, Tenant, World};
 
@@ -19,6 +20,12 @@ use crate::world::{BOUND, Instance, RunningOperator, Tenant, World};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Create,
+    /// To a larger plan of the same app.
+    Upgrade,
+    /// The template is, by somebody else: nothing restarts.
+    Edit,
+    /// What was edited, at its owner's wish.
+    RollOut,
     Stop,
     Start,
     Suspend,
@@ -30,8 +37,18 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Create, Self::Stop, Self::Start, Self::Suspend, Self::Resume, Self::Delete, Self::Restore];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Create,
+        Self::Upgrade,
+        Self::Edit,
+        Self::RollOut,
+        Self::Stop,
+        Self::Start,
+        Self::Suspend,
+        Self::Resume,
+        Self::Delete,
+        Self::Restore,
+    ];
 }
 
 /// A tenant, a template, a plan, all of one name, and an instance.
@@ -50,6 +67,7 @@ impl Life {
         let admin = world.admin();
         let tenant = world.tenant(name, roomy()).await?;
         sell(&admin, name).await?;
+        sell_larger(&admin, name, &larger(name)).await?;
         let (db, again) = (tenant.named("db"), tenant.named("again"));
         let life = Self { name: name.to_owned(), admin, tenant, db, again };
         life.counts(0).await?;
@@ -70,6 +88,9 @@ impl Life {
     pub(super) async fn perform(&self, step: Step) -> Result<()> {
         match step {
             Step::Create => drop(self.db.apply(&self.spec()).await?),
+            Step::Upgrade => drop(self.db.patch_spec(json!({"planRef": larger(&self.name)})).await?),
+            Step::Edit => self.edit().await?,
+            Step::RollOut => drop(self.db.patch_spec(json!({"rolloutAt": "2026-01-01T00:00:00Z"})).await?),
             Step::Stop => drop(self.db.patch_spec(json!({"powerState": "Stopped"})).await?),
             Step::Start => drop(self.db.patch_spec(json!({"powerState": "Running"})).await?),
             Step::Suspend => drop(self.db.hold(Some("The invoice is unpaid")).await?),
@@ -93,7 +114,13 @@ impl Life {
     /// Waits until the operator is done with what people did in this step, as far as the instance shows it.
     pub(super) async fn settled(&self, step: Step, bound: Duration) -> Result<()> {
         let (instance, phase) = match step {
-            Step::Create | Step::Start | Step::Resume => (&self.db, Phase::Running),
+            Step::Edit => {
+                self.db.wait_for("waiting for its roll-out", bound, is_pending).await?;
+                return Ok(());
+            }
+            Step::Create | Step::Upgrade | Step::RollOut | Step::Start | Step::Resume => {
+                (&self.db, Phase::Running)
+            }
             Step::Stop => (&self.db, Phase::Stopped),
             Step::Suspend => (&self.db, Phase::Suspended),
             Step::Delete => return self.db.gone(bound).await,
@@ -108,11 +135,24 @@ impl Life {
         self.counts(i32::from(step != Step::Delete)).await
     }
 
+    /// Another image, which would restart everybody's app.
+    async fn edit(&self) -> Result<()> {
+        let templates: Api<ServiceTemplate> = Api::all(self.admin.clone());
+        let mut components = templates.get(&self.name).await?.spec.components;
+        components[0].container.image = "docker.io/library/postgres:17.12-bookworm".to_owned();
+        let edited = json!({"spec": {"components": components}});
+        templates.patch(&self.name, &PatchParams::default(), &Patch::Merge(&edited)).await?;
+        Ok(())
+    }
+
     async fn counts(&self, instances: i32) -> Result<()> {
         let plans: Api<ServicePlan> = Api::all(self.admin.clone());
         let templates: Api<ServiceTemplate> = Api::all(self.admin.clone());
         wait::until(&format!("the instances of {} to be counted", self.name), BOUND, async || {
-            let plan = plans.get(&self.name).await?.status.map(|status| status.instances);
+            let used = async |name: &str| -> Result<i32> {
+                Ok(plans.get(name).await?.status.map_or(0, |status| status.instances))
+            };
+            let plan = Some(used(&self.name).await? + used(&larger(&self.name)).await?);
             let template = templates.get(&self.name).await?.status.map(|status| status.instances);
             Ok((plan == Some(instances) && template == Some(instances)).then_some(()))
         })
@@ -150,11 +190,22 @@ impl Life {
         let mut calls = world.proxy().log().writes(since, &operator.own_calls());
         calls.retain(|call| {
             let request = &call.request;
-            let cluster_scoped = request.namespace.is_none() && call.name() == Some(&self.name);
+            let cluster_scoped = request.namespace.is_none()
+                && call.name().is_some_and(|name| *name == *self.name || *name == *larger(&self.name));
             cluster_scoped || request.namespace.as_deref() == Some(self.namespace())
         });
         calls
     }
+}
+
+/// The plan that is larger than the one of that name.
+fn larger(name: &str) -> String {
+    format!("{name}-l")
+}
+
+fn is_pending(instance: &ServiceInstance) -> bool {
+    let observed = instance.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::is_true(observed, conditions::UPDATE_PENDING, instance.metadata.generation)
 }
 
 /// The lines that only one of two texts has.

@@ -31,7 +31,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 
 pub use instance::{Instance, is_settled_in};
-pub use operator::RunningOperator;
+pub use operator::{RunningOperator, Setup};
 pub use tenant::Tenant;
 
 /// How long anything may take that is not what a story is about.

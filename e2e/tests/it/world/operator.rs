@@ -1,5 +1,6 @@
 //! An operator as a process, behind the fault proxy.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use e2e::operator_process::{Operator, Settings, program};
 use e2e::proxy::{ActorPort, Matcher};
 use e2e::{repository, wait};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::{BOUND, World};
 
@@ -19,6 +21,16 @@ pub struct RunningOperator {
     logs: PathBuf,
     port: ActorPort,
     process: Slot,
+    setup: Mutex<Setup>,
+}
+
+/// What is special about an operator of a story.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Put over the shipped settings as a JSON merge patch.
+    pub settings: Value,
+    /// Arguments added to those that it always has.
+    pub args: Vec<String>,
 }
 
 /// The process, if there is one.
@@ -34,9 +46,16 @@ impl RunningOperator {
         let process = Slot::default();
         let dies = Arc::clone(&process);
         port.on_crash(move |_| kill(&dies));
-        let operator = Self { name, kubeconfig, logs: cluster.logs(), port, process };
+        let operator =
+            Self { name, kubeconfig, logs: cluster.logs(), port, process, setup: Mutex::default() };
         operator.restart().await?;
         Ok(operator)
+    }
+
+    /// Starts it again with other settings or arguments, and waits until it is ready.
+    pub async fn restart_with(&self, setup: Setup) -> Result<()> {
+        *self.setup.lock().unwrap_or_else(PoisonError::into_inner) = setup;
+        self.restart().await
     }
 
     /// The name of the actor in the proxy, and of the candidate in the leader election.
@@ -66,16 +85,31 @@ impl RunningOperator {
     pub async fn restart(&self) -> Result<()> {
         self.stop();
         self.port.revive();
+        let setup = self.setup.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let operator = Arc::new(Operator::start(Settings {
             program: &program()?,
             kubeconfig: &self.kubeconfig,
-            config: &repository::root().join("config/default.yaml"),
+            config: &self.write_settings(&setup.settings)?,
             identity: &self.name,
             logs: &self.logs,
+            args: setup.args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
         })?);
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&operator));
         operator.until_ready().await
+    }
+
+    /// The shipped settings with what is special put over them, as a file.
+    fn write_settings(&self, special: &Value) -> Result<PathBuf> {
+        let shipped = repository::root().join("config/default.yaml");
+        if special.is_null() {
+            return Ok(shipped);
+        }
+        let mut settings: Value = serde_yaml::from_str(&fs::read_to_string(shipped)?)?;
+        merge(&mut settings, special);
+        let path = self.logs.join(format!("{}-settings.yaml", self.name));
+        fs::write(&path, serde_json::to_string_pretty(&settings)?)?;
+        Ok(path)
     }
 
     /// Sends a signal: `SIGSTOP` and `SIGCONT` make a leader that is heard of no more, and comes back.
@@ -116,6 +150,21 @@ impl RunningOperator {
 
     fn process(&self) -> Option<Arc<Operator>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A JSON merge patch (RFC 7386).
+fn merge(into: &mut Value, patch: &Value) {
+    let (Value::Object(into), Value::Object(patch)) = (&mut *into, patch) else {
+        *into = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            into.remove(key);
+        } else {
+            merge(into.entry(key.clone()).or_insert(Value::Null), value);
+        }
     }
 }
 

@@ -113,7 +113,7 @@ fn forget(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                if key == labels::HASH {
+                if [labels::HASH, labels::PODS, labels::INPUTS].contains(&key.as_str()) {
                     *value = json!("<hash>");
                 } else if GIVEN.contains(&key.as_str()) && *value != json!("None") && !value.is_null() {
                     *value = json!("<given>");

@@ -2,7 +2,10 @@
 
 use super::{Builder, Generated, Object, fill};
 use crate::{apply, digest, instance::fill::Values, kinds::Kind};
-use crds::{labels, names, template::Component};
+use crds::{
+    labels, names,
+    template::{Component, Container},
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -18,11 +21,10 @@ impl Builder<'_> {
         (!data.is_empty()).then(|| self.object(Kind::ConfigMap, &self.config_map_name(), None, body))
     }
 
-    /// The hash of the files that a component's containers mount; none where they mount none.
-    pub(super) fn files_hash(&self, component: &Component) -> Option<String> {
-        let inits = component.init_containers.iter().map(|init| &init.container);
-        let mounts: Vec<&str> = std::iter::once(&component.container)
-            .chain(inits)
+    /// The hash of the files that containers mount; none where they mount none.
+    pub(super) fn files_hash(&self, containers: &[&Container]) -> Option<String> {
+        let mounts: Vec<&str> = containers
+            .iter()
             .flat_map(|container| &container.files)
             .map(|mount| mount.file.as_str())
             .collect();

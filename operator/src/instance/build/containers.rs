@@ -2,13 +2,42 @@
 
 use super::{Builder, security};
 use crate::instance::{fill, fill::Values, validate::component_resources};
-use crds::template::{Component, Container, Probe};
+use crds::{
+    Quantity,
+    template::{Component, Container, EmptyDir, InitJob, Probe, Security},
+};
 use serde_json::{Value, json};
 
+/// What the containers of one pod share.
+#[derive(Clone, Copy)]
+pub(super) struct Pod<'a> {
+    pub(super) cpu: Quantity,
+    pub(super) memory: Quantity,
+    pub(super) security: &'a Security,
+    /// The component whose volumes it mounts.
+    pub(super) volumes_of: Option<&'a Component>,
+    pub(super) empty_dirs: &'a [EmptyDir],
+}
+
 impl Builder<'_> {
+    pub(super) fn pod_of<'a>(&self, component: &'a Component) -> Pod<'a> {
+        let (cpu, memory) = component_resources(component, &self.v.resources);
+        let Component { security, empty_dirs, .. } = component;
+        Pod { cpu, memory, security, volumes_of: Some(component), empty_dirs }
+    }
+
+    pub(super) fn pod_of_job<'a>(&'a self, job: &'a InitJob) -> Pod<'a> {
+        let InitJob { security, empty_dirs, resources, volumes_of, .. } = job;
+        let components = &self.v.template.spec.components;
+        let volumes_of =
+            volumes_of.as_ref().and_then(|of| components.iter().find(|component| component.name == *of));
+        Pod { cpu: resources.cpu, memory: resources.memory, security, volumes_of, empty_dirs }
+    }
+
     /// The one container that a component is.
     pub(super) fn build_container(&self, component: &Component) -> Value {
-        let mut container = self.build_plain_container(&component.name, component, &component.container);
+        let pod = self.pod_of(component);
+        let mut container = self.build_plain_container(&component.name, pod, &component.container);
         container["ports"] = component
             .ports
             .iter()
@@ -22,22 +51,21 @@ impl Builder<'_> {
 
     /// What runs to its end before it.
     pub(super) fn build_init_containers(&self, component: &Component) -> Vec<Value> {
-        let all = component.init_containers.iter();
-        all.map(|init| self.build_plain_container(&init.name, component, &init.container)).collect()
+        let (pod, all) = (self.pod_of(component), component.init_containers.iter());
+        all.map(|init| self.build_plain_container(&init.name, pod, &init.container)).collect()
     }
 
-    fn build_plain_container(&self, name: &str, component: &Component, container: &Container) -> Value {
-        let (cpu, memory) = component_resources(component, &self.v.resources);
-        let amounts = json!({"cpu": cpu.to_cpu(), "memory": memory.to_bytes()});
-        let filled = self.filler(Some(component));
+    pub(super) fn build_plain_container(&self, name: &str, pod: Pod<'_>, container: &Container) -> Value {
+        let amounts = json!({"cpu": pod.cpu.to_cpu(), "memory": pod.memory.to_bytes()});
+        let filled = self.filler(pod.memory);
         let mut body = json!({
             "name": name,
-            "image": container.image,
+            "image": self.settings.images.resolve(&container.image),
             "imagePullPolicy": "IfNotPresent",
-            "env": self.build_env(component, container),
+            "env": self.build_env(pod, container),
             "resources": {"requests": amounts, "limits": amounts},
-            "securityContext": security::build_container_security(&component.security),
-            "volumeMounts": Self::build_mounts(component, container),
+            "securityContext": security::build_container_security(pod.security),
+            "volumeMounts": Self::build_mounts(pod, container),
         });
         if !container.command.is_empty() {
             body["command"] = container.command.iter().map(&filled).collect();
@@ -49,8 +77,8 @@ impl Builder<'_> {
         body
     }
 
-    fn build_env(&self, component: &Component, container: &Container) -> Vec<Value> {
-        let filled = self.filler(Some(component));
+    fn build_env(&self, pod: Pod<'_>, container: &Container) -> Vec<Value> {
+        let filled = self.filler(pod.memory);
         let secret_name = crds::names::data_secret(&self.v.data_id);
         let variables = container.env.iter();
         variables
@@ -69,7 +97,8 @@ impl Builder<'_> {
             "timeoutSeconds": probe.timeout_seconds,
             "failureThreshold": probe.failure_threshold,
         });
-        let (facts, none) = (self.facts_for(Some(component)), std::collections::BTreeMap::new());
+        let memory = self.pod_of(component).memory;
+        let (facts, none) = (self.facts_for(Some(memory)), std::collections::BTreeMap::new());
         let plain = |text: &str| {
             fill::fill(text, Values { facts: &facts, parameters: &self.v.parameters, secrets: &none })
         };
@@ -84,7 +113,7 @@ impl Builder<'_> {
         } else if let Some(port) = &probe.tcp {
             body["tcpSocket"] = json!({"port": port});
         } else {
-            let filled = self.filler(Some(component));
+            let filled = self.filler(memory);
             body["exec"] = json!({"command": probe.exec.iter().map(&filled).collect::<Vec<_>>()});
         }
         body

@@ -9,13 +9,15 @@ impl Builder<'_> {
     /// Its components reach each other; the exposed port is open to the tenant's own pods (TCP) or to the ingress
     /// controller (HTTP).
     pub(super) fn build_network_policies(&self) -> Vec<Object> {
-        let within = (self.v.template.spec.components.len() > 1).then(|| {
+        let spec = &self.v.template.spec;
+        let within = (spec.components.len() + spec.init_jobs.len() > 1).then(|| {
             let own = json!({"matchLabels": {labels::INSTANCE: self.v.uid}});
             let spec = json!({"podSelector": own, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": own}]}]});
             let name = self.child_name("within", names::MAX_LABEL);
             self.object(Kind::NetworkPolicy, &name, None, json!({"spec": spec}))
         });
-        within.into_iter().chain(self.build_entrance()).collect()
+        let entrance = self.is_open().then(|| self.build_entrance()).flatten();
+        within.into_iter().chain(entrance).collect()
     }
 
     fn build_entrance(&self) -> Option<Object> {

@@ -3,7 +3,9 @@
 mod crash;
 mod model;
 mod plan;
+mod rollout;
 
+use crate::kinds::Kind;
 use crate::{
     instance::{
         build::{self, Desired, Facts},
@@ -13,6 +15,7 @@ use crate::{
 };
 use crds::{ServiceTemplate, labels};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn build(app: &str, wanted: Wanted, facts: impl Fn(&ServiceTemplate) -> Facts) -> Desired {
     let fetched = fixtures::fetched(app, wanted);
@@ -24,9 +27,13 @@ fn build(app: &str, wanted: Wanted, facts: impl Fn(&ServiceTemplate) -> Facts) -
 fn objects(desired: &Desired) -> Vec<Value> {
     let applied = desired.volumes.iter().chain(&desired.objects).chain(&desired.credentials);
     let mut all = vec![desired.secret.object.clone()];
-    all.extend(applied.map(|object| {
+    all.extend(desired.jobs.iter().chain(applied).map(|object| {
         let mut whole = object.object.clone();
-        whole["metadata"]["annotations"][labels::HASH] = json!("…");
+        for hash in [labels::HASH, labels::PODS, labels::INPUTS] {
+            if whole["metadata"]["annotations"].get(hash).is_some() {
+                whole["metadata"]["annotations"][hash] = json!("…");
+            }
+        }
         whole
     }));
     all
@@ -41,28 +48,46 @@ fn snapshot(name: &str, desired: &Desired) {
 }
 
 #[test]
-fn postgresql_running() {
-    snapshot("postgresql-running", &build("postgresql", Wanted::Running, fixtures::all_up));
+fn every_app_running_stopped_and_suspended() {
+    for app in APPS {
+        snapshot(&format!("{app}-running"), &build(app, Wanted::Running, fixtures::all_up));
+        snapshot(&format!("{app}-stopped"), &build(app, Wanted::Stopped, fixtures::all_down));
+        snapshot(&format!("{app}-suspended"), &build(app, Wanted::Suspended, fixtures::all_down));
+    }
 }
 
 #[test]
-fn postgresql_stopped() {
-    snapshot("postgresql-stopped", &build("postgresql", Wanted::Stopped, fixtures::all_down));
+fn before_its_init_jobs_are_done_nobody_comes_in() {
+    let before = |template: &ServiceTemplate| Facts { jobs: BTreeMap::new(), ..fixtures::all_up(template) };
+    let desired = build("ghost", Wanted::Running, before);
+    snapshot("ghost-being-initialized", &desired);
+    assert_eq!(desired.jobs.len(), 1);
+    let kinds: Vec<Kind> = desired.objects.iter().map(|object| object.key.kind).collect();
+    assert!(!kinds.contains(&Kind::Ingress), "{kinds:?}");
+    let job = desired.jobs[0].object["spec"]["template"]["spec"].clone();
+    assert!(breaches(&job).is_empty(), "{:?}", breaches(&job));
+    for (wanted, facts) in
+        [(Wanted::Running, Facts::default()), (Wanted::Stopped, before(&fixtures::app("ghost").0))]
+    {
+        assert!(
+            build("ghost", wanted, |_| facts.clone()).jobs.is_empty(),
+            "not before it is up, nor while it may not run"
+        );
+    }
 }
 
 #[test]
-fn postgresql_suspended() {
-    snapshot("postgresql-suspended", &build("postgresql", Wanted::Suspended, fixtures::all_down));
-}
-
-#[test]
-fn wordpress_running() {
-    snapshot("wordpress-running", &build("wordpress", Wanted::Running, fixtures::all_up));
-}
-
-#[test]
-fn n8n_running() {
-    snapshot("n8n-running", &build("n8n", Wanted::Running, fixtures::all_up));
+fn a_job_goes_to_the_node_of_the_volume_that_it_mounts() {
+    let mut fetched = fixtures::fetched("ghost", Wanted::Running);
+    let template = std::sync::Arc::make_mut(fetched.template.as_mut().unwrap());
+    template.spec.init_jobs[0].volumes_of = Some("app".to_owned());
+    let order = fixtures::order(&fetched).unwrap();
+    let facts = Facts { jobs: BTreeMap::new(), ..fixtures::all_up(&order.template) };
+    let desired = build::build(&order, &facts, fixtures::settings());
+    let pod = &desired.jobs[0].object["spec"]["template"]["spec"];
+    let near = &pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(near["labelSelector"]["matchLabels"][labels::COMPONENT], "app");
+    assert!(pod["volumes"].to_string().contains("persistentVolumeClaim"), "{pod}");
 }
 
 /// Pod Security `restricted`, as its standard lists it: what every pod must say, in each of its containers.

@@ -1,6 +1,6 @@
 //! Volume claims, and what pods mount.
 
-use super::{Builder, Object};
+use super::{Builder, Object, containers::Pod};
 use crate::{instance::validate::volume_size, kinds::Kind};
 use crds::{
     names,
@@ -48,38 +48,36 @@ impl Builder<'_> {
         Object::new(Kind::PersistentVolumeClaim, &self.v.namespace, &name, body)
     }
 
-    /// The volumes of a component's pod.
-    pub(super) fn build_pod_volumes(&self, component: &Component) -> Vec<Value> {
-        let claims = component.volumes.iter().map(|volume| {
-            json!({"name": format!("data-{}", volume.name), "persistentVolumeClaim": {"claimName": self.claim_name(component, volume)}})
+    /// The volumes of a pod: claims, places to write to, and the files, where one of its containers mounts any.
+    pub(super) fn build_pod_volumes(&self, pod: Pod<'_>, containers: &[&Container]) -> Vec<Value> {
+        let owners = pod.volumes_of.into_iter();
+        let claims = owners.flat_map(|of| of.volumes.iter().map(move |volume| (of, volume))).map(|(of, volume)| {
+            json!({"name": format!("data-{}", volume.name), "persistentVolumeClaim": {"claimName": self.claim_name(of, volume)}})
         });
-        let scratch = component.empty_dirs.iter().map(|dir| {
+        let scratch = pod.empty_dirs.iter().map(|dir| {
             let mut source = json!({"sizeLimit": dir.size_limit.to_bytes()});
             if dir.memory {
                 source["medium"] = json!("Memory");
             }
             json!({"name": format!("tmp-{}", dir.name), "emptyDir": source})
         });
-        let mounts_files = std::iter::once(&component.container)
-            .chain(component.init_containers.iter().map(|init| &init.container))
-            .any(|container| !container.files.is_empty());
-        let files = mounts_files.then(|| {
+        let files = containers.iter().any(|container| !container.files.is_empty()).then(|| {
             let items: Vec<Value> = self.v.template.spec.files.iter().map(file_item).collect();
             json!({"name": "files", "configMap": {"name": self.config_map_name(), "items": items}})
         });
         claims.chain(scratch).chain(files).collect()
     }
 
-    /// Where a container of a component's pod sees them.
-    pub(super) fn build_mounts(component: &Component, container: &Container) -> Vec<Value> {
-        let data = component.volumes.iter().map(|volume| {
+    /// Where a container of a pod sees them.
+    pub(super) fn build_mounts(pod: Pod<'_>, container: &Container) -> Vec<Value> {
+        let data = pod.volumes_of.into_iter().flat_map(|of| &of.volumes).map(|volume| {
             let mut mount = json!({"name": format!("data-{}", volume.name), "mountPath": volume.path});
             if let Some(sub_path) = &volume.sub_path {
                 mount["subPath"] = json!(sub_path);
             }
             mount
         });
-        let scratch = component
+        let scratch = pod
             .empty_dirs
             .iter()
             .map(|dir| json!({"name": format!("tmp-{}", dir.name), "mountPath": dir.path}));

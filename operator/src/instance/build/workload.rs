@@ -2,7 +2,10 @@
 
 use super::{Builder, Object, security};
 use crate::kinds::Kind;
-use crds::{labels, template::Component};
+use crds::{
+    labels,
+    template::{Component, Container},
+};
 use serde_json::{Value, json};
 
 impl Builder<'_> {
@@ -25,7 +28,19 @@ impl Builder<'_> {
             spec["strategy"] = json!({"type": "Recreate"});
             Kind::Deployment
         };
-        Some(self.object(kind, &name, Some(component), json!({"spec": spec})))
+        let annotations = self.build_workload_notes(component);
+        let body = json!({"metadata": {"annotations": annotations}, "spec": spec});
+        Some(self.object(kind, &name, Some(component), body))
+    }
+
+    /// What tells the owner's own changes from others, and one `rolloutAt` from the next.
+    fn build_workload_notes(&self, component: &Component) -> Value {
+        let mut notes = json!({labels::INPUTS: self.v.inputs});
+        let reached = self.v.rollout_due.map(|at| at.to_string());
+        if let Some(at) = reached.or_else(|| self.facts.rollout_at.get(&component.name).cloned()) {
+            notes[labels::ROLLOUT_AT] = json!(at);
+        }
+        notes
     }
 
     /// How many pods: what it depends on is up first, and what depends on it is down first.
@@ -48,7 +63,10 @@ impl Builder<'_> {
         if let Some(at) = self.v.restarted_at {
             metadata["annotations"][labels::RESTARTED_AT] = json!(at.to_string());
         }
-        if let Some(hash) = self.files_hash(component) {
+        if let Some(note) = &self.settings.updates.pod_note {
+            metadata["annotations"]["nakhoda.dev/note"] = json!(note);
+        }
+        if let Some(hash) = self.files_hash(&containers_of(component)) {
             metadata["annotations"][labels::FILES] = json!(hash);
         }
         metadata
@@ -62,7 +80,7 @@ impl Builder<'_> {
             "securityContext": security::build_pod_security(&component.security),
             "terminationGracePeriodSeconds": component.grace_period_seconds,
         });
-        let volumes = self.build_pod_volumes(component);
+        let volumes = self.build_pod_volumes(self.pod_of(component), &containers_of(component));
         if !volumes.is_empty() {
             spec["volumes"] = json!(volumes);
         }
@@ -72,4 +90,10 @@ impl Builder<'_> {
         }
         spec
     }
+}
+
+/// Every container of a component's pod.
+fn containers_of(component: &Component) -> Vec<&Container> {
+    let inits = component.init_containers.iter().map(|init| &init.container);
+    std::iter::once(&component.container).chain(inits).collect()
 }

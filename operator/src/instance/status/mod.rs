@@ -8,7 +8,9 @@ mod verdict;
 use super::{
     fetch::{Fetched, Place},
     power::Power,
+    rollout::Rollout,
     validate::{Invalid, Validated},
+    window::Window,
 };
 use crate::{observed::Child, settings::Settings};
 use crds::{
@@ -17,6 +19,7 @@ use crds::{
     instance::{Endpoints, Phase, SecretRef},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use parts::Parts;
 use std::sync::Arc;
 use verdict::Verdict;
@@ -43,6 +46,8 @@ pub enum Outcome {
         blocked: bool,
         /// Why the API server refused a part of it for good, if it did.
         refused: Option<Refused>,
+        /// What became of a change that is not its owner's own.
+        rollout: Rollout,
     },
     /// It is being deleted, and something is left to wait for.
     Deleting,
@@ -82,13 +87,19 @@ pub fn status(
     status.observed_generation = instance.metadata.generation;
     status.phase = Some(verdict.phase);
     status.reason = (verdict.ready.1 != "Running").then(|| verdict.ready.1.to_owned());
-    if let Outcome::Built { order, credentials, .. } = outcome {
+    if let Outcome::Built { order, credentials, rollout, .. } = outcome {
         let parts = Parts { children, order };
         status.plan = Some(order.plan.clone());
         status.template = Some(order.template_name.clone());
         status.data_id = Some(order.data_id.clone());
         status.endpoints = Some(endpoints(order));
         status.components = parts.components();
+        status.volumes = parts.bound_once(&status.volumes);
+        status.initialized |= parts.is_initialized() && parts.all_serve();
+        status.rollout_expected_at = match rollout {
+            Rollout::Waits { until } => until.map(Time),
+            _ => None,
+        };
         // Only a Secret that is there and ours is shown.
         let kept = status.credentials_secret_ref.filter(|_| fetched.credentials_there.is_some());
         status.credentials_secret_ref = credentials.clone().map(|name| SecretRef { name }).or(kept);
@@ -104,7 +115,7 @@ pub fn status(
     }
     said.extend(domains(instance));
     said.extend(access(instance));
-    said.push(updates(instance));
+    said.push(updates(instance, outcome, settings));
     status.conditions = conditions::update(&before.conditions, said, instance.metadata.generation, now);
     // What was known of the storage is not forgotten while nothing can be built: it says whether there is data to lose.
     let storage = conditions::find(&before.conditions, conditions::STORAGE_READY);
@@ -114,6 +125,31 @@ pub fn status(
         status.conditions.push(old.clone());
     }
     status
+}
+
+/// For how long what changes on the way to the first start is not written on its own: most of it is over by then.
+const SMALL_STEPS: SignedDuration = SignedDuration::from_secs(20);
+
+/// Whether `now` is too early to write `after`, and how much so: where it was said a moment ago that the instance is being made, and
+/// nothing is new but which of its parts are there.
+pub fn too_early_to_say(
+    before: Option<&ServiceInstanceStatus>,
+    after: &ServiceInstanceStatus,
+    now: Timestamp,
+) -> Option<std::time::Duration> {
+    let before = before.filter(|before| *before != after && before.phase == Some(Phase::Provisioning))?;
+    let known = |status: &ServiceInstanceStatus| {
+        let ServiceInstanceStatus { components: _, volumes: _, conditions, .. } = status.clone();
+        let conditions: Vec<_> =
+            conditions.into_iter().filter(|one| one.type_ != conditions::STORAGE_READY).collect();
+        ServiceInstanceStatus { components: Vec::new(), volumes: Vec::new(), conditions, ..status.clone() }
+    };
+    let since = conditions::find(&before.conditions, conditions::RECONCILING)?.last_transition_time.0;
+    let left = SMALL_STEPS - now.duration_since(since);
+    if known(before) != known(after) {
+        return None;
+    }
+    std::time::Duration::try_from(left).ok().filter(|left| !left.is_zero())
 }
 
 /// The reason of a volume that was there once and is gone.
@@ -183,13 +219,26 @@ fn access(instance: &ServiceInstance) -> Option<Said> {
     })
 }
 
-/// Windows are in the schema, and are not kept yet.
-fn updates(instance: &ServiceInstance) -> Said {
-    if instance.spec.maintenance_window.is_some() || instance.spec.rollout_at.is_some() {
-        let message = "Nothing waits to be rolled out. Windows are not kept by this version of the operator: updates are rolled out at once.";
-        return Said::no(conditions::UPDATE_PENDING, "WindowsUnsupported", message);
+/// Whether a change that is not the owner's own waits, and for what.
+fn updates(instance: &ServiceInstance, outcome: &Outcome, settings: &Settings) -> Said {
+    let own = instance.spec.maintenance_window.as_ref();
+    if let Some(Err(problem)) = own.map(Window::parse) {
+        let message = format!(
+            "spec.maintenanceWindow is not kept: {problem}. Correct it; until then the platform's window counts."
+        );
+        return Said::unknown(conditions::UPDATE_PENDING, "WindowInvalid", message);
     }
-    Said::no(conditions::UPDATE_PENDING, "UpToDate", "Nothing waits to be rolled out.")
+    if !matches!(outcome, Outcome::Built { rollout: Rollout::Waits { .. }, .. }) {
+        return Said::no(conditions::UPDATE_PENDING, "UpToDate", "Nothing waits to be rolled out.");
+    }
+    let message = if own.is_some() || settings.updates.window.is_some() {
+        "A newer form of the app waits, since rolling it out restarts the app. That happens in its maintenance window, at \
+         spec.rolloutAt, or with its owner's next change of plan, parameters or restartedAt."
+    } else {
+        "A newer form of the app waits, since rolling it out restarts the app, and it has no maintenance window. Set spec.rolloutAt \
+         to the present to have it now; the owner's next change of plan, parameters or restartedAt rolls it out as well."
+    };
+    Said::yes(conditions::UPDATE_PENDING, "UpdateAvailable", message)
 }
 
 /// The status of an instance whose reconciles keep failing: what was said before, and that it does not get on.

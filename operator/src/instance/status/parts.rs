@@ -8,7 +8,7 @@ use crds::{
     conditions::{self, Said},
     instance::ComponentStatus,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What the instance's parts look like now.
 pub(super) struct Parts<'a> {
@@ -49,6 +49,24 @@ impl Parts<'_> {
             .all(|name| matches!(self.facts(name), (desired, ready, true) if desired > 0 && ready >= desired))
     }
 
+    /// Whether all init jobs have succeeded, now or for the data that was restored.
+    pub(super) fn is_initialized(&self) -> bool {
+        let jobs = &self.order.template.spec.init_jobs;
+        self.order.initialized || jobs.iter().all(|job| self.job(&job.name, |complete, _| complete))
+    }
+
+    /// Whether an init job has given up.
+    pub(super) fn init_job_failed(&self) -> bool {
+        let jobs = &self.order.template.spec.init_jobs;
+        !self.order.initialized
+            && jobs.iter().any(|job| self.job(&job.name, |complete, failed| failed && !complete))
+    }
+
+    fn job(&self, name: &str, is: impl Fn(bool, bool) -> bool) -> bool {
+        let mut jobs = self.children.iter().filter(|child| child.component.as_deref() == Some(name));
+        jobs.any(|child| matches!(child.state, State::Job { complete, failed } if is(complete, failed)))
+    }
+
     pub(super) fn all_rolled_out(&self) -> bool {
         self.names().all(|name| self.facts(name).2)
     }
@@ -60,6 +78,14 @@ impl Parts<'_> {
     pub(super) fn pods_left(&self) -> bool {
         self.children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }))
             || self.names().any(|name| self.facts(name).0 > 0)
+    }
+
+    /// The claims that are bound, and those that were before.
+    pub(super) fn bound_once(&self, before: &[String]) -> Vec<String> {
+        let bound = self.children.iter().filter(|child| child.volume().is_some_and(|volume| volume.bound));
+        let all: BTreeSet<String> =
+            bound.map(|child| child.key.name.clone()).chain(before.iter().cloned()).collect();
+        all.into_iter().collect()
     }
 
     pub(super) fn storage(&self) -> Said {

@@ -1,16 +1,17 @@
 //! What is said of an instance in every state that it can be in.
 
-use super::{Outcome, Refused, next_look, status};
+use super::{Outcome, Refused, next_look, status, too_early_to_say};
 use crate::{
     apply,
     instance::{
         fetch::Fetched,
         fixtures::{self, Wanted},
         power::{self, Power},
+        rollout::Rollout,
         validate::Invalid,
     },
     kinds::Kind,
-    observed::{Child, Owner, State, Volume},
+    observed::{Child, Owner, PodTemplate, State, Volume},
 };
 use crds::{Quantity, ServiceInstanceStatus, conditions, instance::Phase};
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,7 @@ fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
         version: 1,
         hash: None,
         digest: None,
+        inputs: None,
         component: Some("db".into()),
         data: None,
         tenant: None,
@@ -34,7 +36,14 @@ fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
 }
 
 fn workload(replicas: i64, ready: i64) -> Arc<Child> {
-    let state = State::Workload { replicas, current: replicas, ready, updated: replicas, observed: true };
+    let state = State::Workload {
+        replicas,
+        current: replicas,
+        ready,
+        updated: replicas,
+        observed: true,
+        pods: PodTemplate::default(),
+    };
     child(Kind::StatefulSet, "db", state)
 }
 
@@ -61,7 +70,13 @@ fn say(
     let fetched = with(wanted, before);
     let order = fixtures::order(&with(wanted, None)).unwrap();
     let credentials = Some("credentials".to_owned());
-    let outcome = Outcome::Built { order: Box::new(order), credentials, blocked: false, refused: None };
+    let outcome = Outcome::Built {
+        order: Box::new(order),
+        credentials,
+        blocked: false,
+        refused: None,
+        rollout: Rollout::UpToDate,
+    };
     status(&fetched, children, &outcome, fixtures::settings(), at)
 }
 
@@ -171,7 +186,8 @@ fn what_the_api_server_refuses_for_good_is_said_and_stalls() {
     let fetched = with(Wanted::Running, None);
     let order = Box::new(fixtures::order(&fetched).unwrap());
     let refused = Some(Refused { reason: "Rejected", message: "no".into() });
-    let outcome = Outcome::Built { order, credentials: None, blocked: false, refused };
+    let outcome =
+        Outcome::Built { order, credentials: None, blocked: false, refused, rollout: Rollout::UpToDate };
     let said = status(&fetched, &[], &outcome, fixtures::settings(), fixtures::now());
     assert_eq!(row(&said), (Phase::Failed, "False", "False", Some("Rejected")));
     assert!(is(&said, conditions::STALLED));
@@ -190,4 +206,23 @@ fn saying_it_again_changes_nothing() {
         let later = now.checked_add(SignedDuration::from_secs(60)).unwrap();
         assert_eq!(say(wanted, &children, Some(&first), later), first);
     }
+}
+
+#[test]
+fn small_steps_on_the_way_up_are_not_told_one_by_one() {
+    let begun = fixtures::now();
+    let first = say(Wanted::Running, &[workload(1, 0), volume(false)], None, begun);
+    let bound = say(Wanted::Running, &[workload(1, 0), volume(true)], Some(&first), begun);
+    assert_ne!(first, bound);
+    let pause = too_early_to_say(Some(&first), &bound, begun + SignedDuration::from_secs(5));
+    assert_eq!(pause, Some(std::time::Duration::from_secs(15)));
+    assert_eq!(
+        too_early_to_say(Some(&first), &bound, begun + SignedDuration::from_secs(20)),
+        None,
+        "it lasts"
+    );
+    let up = say(Wanted::Running, &[workload(1, 1), volume(true), pod()], Some(&first), begun);
+    assert_eq!(too_early_to_say(Some(&first), &up, begun), None, "it is news");
+    assert_eq!(too_early_to_say(None, &first, begun), None, "the first word");
+    assert_eq!(too_early_to_say(Some(&first), &first, begun), None, "nothing is new");
 }

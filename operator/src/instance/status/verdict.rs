@@ -141,6 +141,16 @@ impl Verdict {
     }
 
     fn on(parts: &Parts<'_>, before: &ServiceInstanceStatus, instance: &ServiceInstance) -> Self {
+        if parts.init_job_failed() {
+            let message = "A job that prepares the app for its first use has failed again and again, so visitors are not let in. An \
+                           administrator must look at its log; setting restartedAt tries it anew.";
+            return Self::of(Phase::Failed, false, "InitJobFailed", message).stuck();
+        }
+        if parts.all_serve() && !parts.is_initialized() {
+            let message =
+                "Its parts are up, and it is being prepared for its first use; then visitors are let in.";
+            return Self::of(Phase::Provisioning, false, "Initializing", message).going_on();
+        }
         if parts.all_serve() && parts.order.plan != instance.spec.plan_ref {
             let message = "It serves by its old plan: the larger one does not fit in the tenant's quota yet.";
             let mut verdict = Self::of(Phase::Running, false, "UpgradeAwaitsQuota", message).stuck();

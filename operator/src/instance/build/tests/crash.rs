@@ -14,6 +14,7 @@ use crate::{
     observed::Key,
 };
 use crds::labels;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -72,11 +73,14 @@ fn live(app: &str, restored: bool, crashes: &[usize]) -> Model {
         let phase = with_spec(&base, |spec| {
             fixtures::want(spec, wanted);
             if wanted != Wanted::Running {
-                spec.parameters.insert("timezone".into(), "UTC".into());
+                match app {
+                    "ghost" => spec.restarted_at = Some(Time(fixtures::now())),
+                    _ => _ = spec.parameters.insert("timezone".into(), "UTC".into()),
+                }
                 // What the customer is shown changes with it.
-                spec.parameters
-                    .entry("ownerEmail".into())
-                    .and_modify(|email| *email = "new@example.com".into());
+                if app == "n8n" {
+                    spec.parameters.insert("ownerEmail".into(), "new@example.com".into());
+                }
             }
         });
         converge(&mut model, &phase, &mut crashes);

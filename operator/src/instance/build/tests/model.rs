@@ -43,7 +43,11 @@ impl Model {
                 let live = live.map(|live| (live["uid"].clone(), live["resourceVersion"].clone()));
                 assert!(seen.is_none() || seen == live, "a conflict about {:?}", object.key);
                 self.check_order(&object.key, &object.object);
-                self.put(&object.key, object.object.clone());
+                let mut whole = object.object.clone();
+                if object.held {
+                    whole["spec"]["template"] = self.objects[&object.key]["spec"]["template"].clone();
+                }
+                self.put(&object.key, whole);
             }
             Operation::Note { key, patch } => {
                 let live = self.objects.get_mut(key).expect("what is noted on is there");
@@ -148,6 +152,7 @@ impl Model {
                     "readyReplicas": replicas, "updatedReplicas": replicas,
                 })
             }
+            Kind::Job => json!({"conditions": [{"type": "Complete", "status": "True"}]}),
             _ => return false,
         };
         let moved = live["status"] != status;

@@ -1,0 +1,75 @@
+//! `cargo dev bench`.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{cargo, preflight, state};
+use crate::bench::{self, Plan};
+use crate::story::Story;
+use crate::{disk, repository};
+
+/// Free space that a run wants, in bytes: most of it is the audit log.
+const ROOM: u64 = 6 * disk::GIB;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// How many instances
+    #[arg(long, default_value_t = 1000)]
+    instances: usize,
+    /// How many tenants they belong to
+    #[arg(long, default_value_t = 100)]
+    tenants: usize,
+    /// The plans that they are ordered by, in turn
+    #[arg(long, value_delimiter = ',', default_value = "postgresql-small")]
+    plans: Vec<String>,
+    /// How many writers the floor has; the operator's own number of reconciles at once is 16
+    #[arg(long, default_value_t = 16)]
+    writers: usize,
+    /// For how many seconds the idle operator is looked at
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+    /// Write the figures to this file, too, as JSON
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+/// Builds the programs as they are shipped, measures, and prints the table. A figure fails nothing.
+pub(super) async fn run(options: Options) -> Result<ExitCode> {
+    let [program, this] = cargo::build_optimised().await?;
+    if cfg!(debug_assertions) {
+        // What was not optimised would slow down the floor, and not the operator.
+        let error = Command::new(this).args(std::env::args_os().skip(1)).exec();
+        return Err(error).context("cannot run the program that was built to measure with");
+    }
+    let story = Story::aloud();
+    let dir = repository::root().join(".dev/bench");
+    let _lock = state::Lock::take(&dir)?;
+    preflight::check(story)?;
+    disk::require_free(&dir, ROOM, "the audit log of a long run")?;
+    let data = dir.join("data");
+    if data.exists() {
+        std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+    }
+    let plan = Plan {
+        instances: options.instances,
+        tenants: options.tenants,
+        plans: options.plans,
+        writers: options.writers.max(1),
+        idle: Duration::from_secs(options.idle),
+        program,
+        dir: data.clone(),
+    };
+    let report = Box::pin(bench::run(&plan, story)).await?;
+    println!("\n{}", report.table());
+    if let Some(path) = options.output {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    // Kept when something failed: the logs say why.
+    std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,227 @@
+//! Changes that are not the owner's own: what runs is not restarted by them until their time has come.
+
+use super::{
+    model::Model,
+    plan::{converge, converged, with_spec},
+};
+use crate::{
+    instance::{
+        fetch::Fetched,
+        fixtures::{self, APPS, Wanted},
+        plan::{Operation, Plan},
+        rollout::Rollout,
+    },
+    kinds::Kind,
+    settings::Settings,
+};
+use crds::{
+    ServiceTemplate,
+    instance::{MaintenanceWindow, ServiceInstanceSpec},
+    labels,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// With an edited template: another image and another port for every component.
+fn edited(base: &Fetched) -> Fetched {
+    let mut template: ServiceTemplate = (**base.template.as_ref().unwrap()).clone();
+    for component in &mut template.spec.components {
+        component.container.image = "registry.example.test/edited:2.0.0".to_owned();
+        component.ports[0].port += 1;
+    }
+    Fetched { template: Some(Arc::new(template)), ..base.clone() }
+}
+
+fn round(model: &Model, base: &Fetched) -> (Plan, Rollout) {
+    round_at(model, base, fixtures::settings(), fixtures::now())
+}
+
+fn round_at(model: &Model, base: &Fetched, settings: &Settings, now: Timestamp) -> (Plan, Rollout) {
+    let (_, plan, rollout) = fixtures::round_at(&model.fetch(base), settings, now).unwrap();
+    (plan, rollout)
+}
+
+fn images(model: &Model) -> Vec<Value> {
+    let workloads = model.objects.iter().filter(|(key, _)| key.kind.is_workload());
+    workloads
+        .map(|(_, object)| object["spec"]["template"]["spec"]["containers"][0]["image"].clone())
+        .collect()
+}
+
+fn is_rolled_out(model: &Model) -> bool {
+    images(model).iter().all(|image| image == "registry.example.test/edited:2.0.0")
+}
+
+const WAITS: Rollout = Rollout::Waits { until: None };
+
+#[test]
+fn an_edited_template_changes_nothing_of_what_runs() {
+    for app in APPS {
+        let (model, base) = converged(app, Wanted::Running);
+        assert_eq!(round(&model, &base), (Plan::default(), Rollout::UpToDate), "{app}");
+        assert_eq!(round(&model, &edited(&base)), (Plan::default(), WAITS), "{app}");
+    }
+}
+
+#[test]
+fn it_can_be_stopped_while_an_update_waits_and_starts_with_the_new_form() {
+    for app in APPS {
+        let (mut model, base) = converged(app, Wanted::Running);
+        let before = images(&model);
+        let base = edited(&base);
+        let stopped = with_spec(&base, |spec| fixtures::want(spec, Wanted::Stopped));
+        let (plan, rollout) = round(&model, &stopped);
+        assert_eq!(rollout, WAITS, "{app}");
+        plan.operations.iter().for_each(|operation| model.execute(operation));
+        assert_eq!(images(&model), before, "{app}: what still runs ends as it was");
+        converge(&mut model, &stopped, &mut std::iter::empty());
+        converge(&mut model, &base, &mut std::iter::empty());
+        assert!(is_rolled_out(&model), "{app}");
+        assert_eq!(round(&model, &base), (Plan::default(), Rollout::UpToDate), "{app}");
+    }
+}
+
+#[test]
+fn the_owners_own_change_of_the_app_rolls_it_out_and_other_changes_do_not() {
+    type Change = fn(&mut ServiceInstanceSpec);
+    let changes: [(&str, Change, bool); 5] = [
+        ("restart", |spec| spec.restarted_at = Some(Time(fixtures::now())), true),
+        ("parameter", |spec| _ = spec.parameters.insert("timezone".into(), "UTC".into()), true),
+        ("retention", |spec| spec.retention.keep_for = "90d".into(), false),
+        ("name", |spec| spec.display_name = Some("Mine".into()), false),
+        ("domain", |spec| spec.domains = vec!["shop.example.com".into()], false),
+    ];
+    for (name, change, rolls) in changes {
+        let (mut model, base) = converged("wordpress", Wanted::Running);
+        let changed = with_spec(&edited(&base), change);
+        converge(&mut model, &changed, &mut std::iter::empty());
+        assert_eq!(is_rolled_out(&model), rolls, "{name}");
+        let after = if rolls { Rollout::UpToDate } else { WAITS };
+        assert_eq!(round(&model, &changed).1, after, "{name}");
+    }
+}
+
+#[test]
+fn in_its_window_it_is_rolled_out() {
+    let (mut model, base) = converged("ghost", Wanted::Running);
+    let window = MaintenanceWindow {
+        days: vec![],
+        start: "02:00".into(),
+        duration_minutes: 60,
+        time_zone: "UTC".into(),
+    };
+    let base = with_spec(&edited(&base), |spec| spec.maintenance_window = Some(window));
+    let Rollout::Waits { until: Some(until) } = round(&model, &base).1 else { panic!("it has a window") };
+    assert!(until > fixtures::now());
+    let just_before = until - SignedDuration::from_secs(1);
+    let settings = fixtures::settings();
+    assert_eq!(
+        round_at(&model, &base, settings, just_before),
+        (Plan::default(), Rollout::Waits { until: Some(until) })
+    );
+    let (plan, rollout) = round_at(&model, &base, settings, until);
+    assert_eq!(rollout, Rollout::Now);
+    plan.operations.iter().for_each(|operation| model.execute(operation));
+    assert!(is_rolled_out(&model));
+}
+
+#[test]
+fn an_instance_without_a_window_has_the_platforms() {
+    let (model, base) = converged("postgresql", Wanted::Running);
+    let mut settings = fixtures::settings().clone();
+    let days = vec![];
+    settings.updates.window = Some(MaintenanceWindow {
+        days,
+        start: "02:00".into(),
+        duration_minutes: 60,
+        time_zone: "UTC".into(),
+    });
+    let rollout = round_at(&model, &edited(&base), &settings, fixtures::now()).1;
+    assert!(matches!(rollout, Rollout::Waits { until: Some(_) }), "{rollout:?}");
+}
+
+#[test]
+fn each_rollout_at_counts_once_and_not_before_its_time() {
+    let (mut model, base) = converged("wordpress", Wanted::Running);
+    let later = fixtures::now() + SignedDuration::from_secs(60);
+    let asked = with_spec(&edited(&base), |spec| spec.rollout_at = Some(Time(later)));
+    assert_eq!(round(&model, &asked), (Plan::default(), Rollout::Waits { until: Some(later) }));
+    // As the clock goes on.
+    for _ in 0..4 {
+        let (plan, _) = round_at(&model, &asked, fixtures::settings(), later);
+        plan.operations.iter().for_each(|operation| model.execute(operation));
+        model.settle();
+    }
+    assert!(is_rolled_out(&model));
+    // The next edit waits, though `rolloutAt` is still there.
+    let again = Fetched { template: base.template.clone(), ..asked };
+    assert_eq!(round_at(&model, &again, fixtures::settings(), later), (Plan::default(), WAITS));
+}
+
+#[test]
+fn a_rollout_at_that_passes_while_nothing_waits_is_used_up() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let asked = with_spec(&base, |spec| spec.rollout_at = Some(Time(fixtures::now())));
+    let pods = |model: &Model| {
+        model.objects.values().find(|one| one["kind"] == "StatefulSet").unwrap()["spec"].clone()
+    };
+    let before = pods(&model);
+    converge(&mut model, &asked, &mut std::iter::empty());
+    assert_eq!(pods(&model), before, "no restart");
+    assert_eq!(round(&model, &edited(&asked)), (Plan::default(), WAITS));
+}
+
+#[test]
+fn pods_that_somebody_else_changed_are_repaired_with_the_newest_form() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let workload = model.objects.iter_mut().find(|(key, _)| key.kind == Kind::StatefulSet).unwrap().1;
+    workload["spec"]["template"]["spec"]["containers"][0]["image"] = json!("foreign");
+    let base = edited(&base);
+    assert_eq!(round(&model, &base).1, Rollout::Now);
+    converge(&mut model, &base, &mut std::iter::empty());
+    assert!(is_rolled_out(&model));
+}
+
+#[test]
+fn what_else_was_changed_is_repaired_while_the_pods_wait() {
+    let (model, base) = converged("wordpress", Wanted::Running);
+    let base = edited(&base);
+    for (key, _) in
+        model.objects.iter().filter(|(key, _)| key.kind.is_workload() || key.kind == Kind::Service)
+    {
+        let mut drifted = model.clone();
+        drifted.objects.get_mut(key).unwrap()["metadata"]["labels"][labels::APP_NAME] = json!("changed");
+        let (plan, rollout) = round(&drifted, &base);
+        let [operation @ Operation::Apply { .. }] = plan.operations.as_slice() else { panic!("{plan:?}") };
+        assert_eq!(rollout, WAITS);
+        drifted.execute(operation);
+        assert_eq!(images(&drifted), images(&model), "{key:?}");
+        assert_eq!(round(&drifted, &base), (Plan::default(), WAITS), "{key:?}");
+    }
+}
+
+#[test]
+fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let claim = model.objects.keys().find(|key| key.kind == Kind::PersistentVolumeClaim).unwrap().clone();
+    let status = crds::ServiceInstanceStatus { volumes: vec![claim.name.clone()], ..Default::default() };
+    let mut instance = (*base.instance).clone();
+    instance.status = Some(status);
+    let mut template = (**base.template.as_ref().unwrap()).clone();
+    let volumes = &mut template.spec.components[0].volumes;
+    volumes[0].storage_percent = 50;
+    volumes.push(crds::template::Volume { name: "more".into(), path: "/more".into(), ..volumes[0].clone() });
+    let gained = Fetched { instance: Arc::new(instance), template: Some(Arc::new(template)), ..base };
+    let shrunk = fixtures::order(&model.fetch(&gained)).unwrap_err();
+    assert_eq!(shrunk.reason, "StorageTooSmall", "what there is keeps its size");
+    model.objects.get_mut(&claim).unwrap()["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+    let (plan, rollout) = round(&model, &gained);
+    let made = plan.operations.iter().any(
+        |one| matches!(one, Operation::Apply { object, seen: None } if object.key.name.ends_with("more")),
+    );
+    assert!(made && rollout == WAITS, "{plan:?}");
+    model.objects.remove(&claim);
+    assert_eq!(fixtures::order(&model.fetch(&gained)).unwrap_err().reason, "VolumeMissing");
+}

@@ -1,0 +1,85 @@
+//! Whether pods that would change for another reason than their owner's own wait: an edited template, a new operator, other
+//! settings. Pure.
+
+use super::{build::Desired, fetch::Fetched, validate::Validated};
+use crate::observed::{Child, PodTemplate, State};
+use crds::labels;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// What becomes of such a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rollout {
+    /// There is none.
+    #[default]
+    UpToDate,
+    /// It is rolled out now.
+    Now,
+    /// It waits.
+    Waits {
+        /// When its time comes by the clock alone, where that is known.
+        until: Option<Timestamp>,
+    },
+}
+
+/// Decides: what runs waits for its window, for `rolloutAt`, or for a change of its owner's own; what does not run has nothing to
+/// wait for.
+pub fn decide(desired: &Desired, fetched: &Fetched, order: &Validated, now: Timestamp) -> Rollout {
+    let workloads: Vec<(&Arc<Child>, &PodTemplate)> =
+        fetched.children.iter().filter_map(|child| Some((child, pods_of(child)?))).collect();
+    let wanted = |child: &Child| desired.objects.iter().find(|object| object.key == child.key);
+    let changed = |(child, pods): &(&Arc<Child>, &PodTemplate)| {
+        wanted(child).is_none_or(|object| object.parts.pods != pods.live)
+    };
+    if !workloads.iter().any(changed) {
+        return Rollout::UpToDate;
+    }
+    let owners_own = workloads
+        .iter()
+        .any(|(child, _)| wanted(child).is_some_and(|object| child.inputs.as_deref() != object.inputs()));
+    // What somebody else changed is not what was rolled out last: there is nothing to keep.
+    let drifted = workloads.iter().any(|(_, pods)| pods.applied.is_none() || pods.applied != pods.live);
+    let asked = workloads.iter().any(|(child, pods)| {
+        wanted(child).is_some_and(|object| {
+            object.object["metadata"]["annotations"][labels::ROLLOUT_AT].as_str()
+                != pods.rollout_at.as_deref()
+        })
+    });
+    if owners_own || drifted || asked || !runs(fetched) {
+        return Rollout::Now;
+    }
+    let opening = order.window.as_ref().and_then(|window| window.opening(&order.uid, now));
+    if opening.is_some_and(|(from, _)| from <= now) {
+        return Rollout::Now;
+    }
+    let until = opening.map(|(from, _)| from).into_iter().chain(order.rollout_later).min();
+    Rollout::Waits { until }
+}
+
+/// What is to be built while a change waits: every pod template as it is.
+pub fn hold(desired: &mut Desired, fetched: &Fetched) {
+    desired.held = true;
+    for object in &mut desired.objects {
+        let there = fetched.children.iter().find(|child| child.key == object.key);
+        let pods = there.and_then(|child| pods_of(child)).and_then(|pods| pods.live.as_ref());
+        if let Some(pods) = pods.filter(|pods| object.parts.pods.as_ref() != Some(pods)) {
+            object.hold(pods);
+        }
+    }
+}
+
+fn pods_of(child: &Child) -> Option<&PodTemplate> {
+    match &child.state {
+        State::Workload { pods, .. } if !child.terminating && !child.hands_off => Some(pods),
+        _ => None,
+    }
+}
+
+/// Whether there are pods, or should be.
+fn runs(fetched: &Fetched) -> bool {
+    fetched.children.iter().any(|child| match child.state {
+        State::Workload { replicas, current, .. } => replicas > 0 || current > 0,
+        State::Pod { finished, .. } => !finished,
+        _ => false,
+    })
+}
