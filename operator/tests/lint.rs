@@ -146,3 +146,22 @@ fn keys_that_stand_twice_and_words_that_kubectl_reads_otherwise_are_seen() {
         "{findings:?}"
     );
 }
+
+#[test]
+fn every_rule_is_explained_where_people_learn_to_add_an_app_and_its_example_is_clean() {
+    let guide = fs::read_to_string(root().join("docs/howto/add-an-app.md")).unwrap();
+    for (rule, about) in RULES {
+        assert!(
+            guide.contains(&format!("| `{rule}` | {about} |")),
+            "docs/howto/add-an-app.md does not explain {rule}"
+        );
+    }
+    let blocks =
+        guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
+    let whole = |kind: &str| {
+        blocks.clone().find(|block| block.contains(&format!("kind: {kind}\n"))).unwrap().to_owned()
+    };
+    let example = format!("{}---\n{}", whole("ServiceTemplate"), whole("ServicePlan"));
+    let findings = lint(&read("add-an-app.md", &example).unwrap()).unwrap();
+    assert_eq!(findings, [], "the example of the guide");
+}
