@@ -21,6 +21,8 @@ pub const STORAGE_READY: &str = "StorageReady";
 pub const DOMAINS_READY: &str = "DomainsReady";
 /// The port to the outside is open, where one was asked for.
 pub const ACCESS_READY: &str = "AccessReady";
+/// There is data of a tenant that outlives its instance; the reason says whether anything keeps it from going its way.
+pub const DATA_RETAINED: &str = "DataRetained";
 /// A change that is not the owner's own waits for its window.
 pub const UPDATE_PENDING: &str = "UpdatePending";
 

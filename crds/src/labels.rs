@@ -27,6 +27,12 @@ pub const KEEP_FOR: &str = "nakhoda.dev/keep-for";
 pub const RELEASED_AT: &str = "nakhoda.dev/released-at";
 /// Annotation on data: until when it is kept after its release (RFC 3339).
 pub const KEEP_UNTIL: &str = "nakhoda.dev/keep-until";
+/// Annotation on released data: when the operator first saw the order to destroy it, by the API server's clock (RFC 3339).
+pub const PURGE_ORDERED_AT: &str = "nakhoda.dev/purge-ordered-at";
+/// Annotation on released data: an order to destroy it stood already when it was released, so it is none about this release.
+pub const PURGE_ORDER_VOID: &str = "nakhoda.dev/purge-order-void";
+/// Annotation on the Secret of released data: since then it is being destroyed, and nobody can take it up any more (RFC 3339).
+pub const PURGE_BEGUN_AT: &str = "nakhoda.dev/purge-begun-at";
 /// Annotation on data: the plan it was sold with.
 pub const PLAN: &str = "nakhoda.dev/plan";
 /// Annotation on data: the template that wrote it; only an instance of the same one may restore it.

@@ -12,6 +12,7 @@ pub mod labels;
 pub mod managers;
 pub mod manifests;
 pub mod names;
+pub mod node;
 pub mod plan;
 pub mod quantity;
 pub mod quota;
@@ -20,6 +21,7 @@ pub mod span;
 pub mod template;
 
 pub use instance::{ServiceInstance, ServiceInstanceSpec, ServiceInstanceStatus};
+pub use node::NodeState;
 pub use plan::{ServicePlan, ServicePlanSpec, ServicePlanStatus};
 pub use quantity::Quantity;
 pub use quota::{TenantQuota, TenantQuotaSpec, TenantQuotaStatus};

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
     printcolumn(name = "STORAGE", type_ = "string", json_path = ".status.used.storage"),
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "DATA", type_ = "string", json_path = ".status.conditions[?(@.type==\"DataRetained\")].reason", priority = 1),
     printcolumn(name = "OWNER", type_ = "string", json_path = ".spec.owner", priority = 1),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 54 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
@@ -133,15 +134,17 @@ fn yes() -> bool {
     true
 }
 
-/// An order about data whose instance is gone.
+/// An order about data whose instance is gone. It is one only if it is given while the data is retained: one that stood
+/// already when the data was let go is void until it is taken back and given anew.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionOrder {
-    /// Keep it at least until then.
+    /// Keep it at least until then. It never shortens the time that the data has anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = crate::schema::time())]
     pub keep_until: Option<Time>,
-    /// Destroy it, once its waiting time is over.
+    /// Destroy it before its time, once the waiting time of the operator's settings is over (and never before keepUntil of
+    /// this order). Taking it back stops that until it has begun.
     #[serde(default)]
     pub purge: bool,
 }
@@ -175,12 +178,18 @@ pub struct TenantQuotaStatus {
     /// What the admitted ones use of the limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Used>,
-    /// Data that outlives its instance; the 1000 that were let go last, where there is more.
+    /// Data that outlives its instance; the 1000 whose time ends first, where there is more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub retained: Vec<Retained>,
-    /// Ready, Reconciling, Stalled.
+    /// Data of nobody: its instance vanished without letting it go. It is never destroyed by itself, and an administrator must
+    /// decide about it; the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub orphaned: Vec<Orphaned>,
+    /// Ready, Reconciling, Stalled, DataRetained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
@@ -238,8 +247,50 @@ pub struct Retained {
     pub plan: String,
     /// The size of its volumes together.
     pub storage: Quantity,
-    /// When its instance let it go.
-    pub released_at: Time,
-    /// Until when it is kept.
-    pub keep_until: Time,
+    /// When its instance let it go; absent where that can't be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Time>,
+    /// Until when it is kept, orders included; absent where that can't be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_until: Option<Time>,
+    /// When it is destroyed at the earliest, as things stand; absent where nothing but an order would do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_at: Option<Time>,
+    /// What becomes of it.
+    #[serde(default)]
+    pub state: RetainedState,
+    /// What keeps it from going its way, and who must act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub message: Option<String>,
+}
+
+/// What becomes of retained data.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetainedState {
+    /// It is kept until its time is over.
+    #[default]
+    Kept,
+    /// Its time is over; it is kept all the same, since the operator's settings destroy nothing without an order.
+    Expired,
+    /// Its destruction was ordered and waits.
+    PurgeOrdered,
+    /// It is due, and is destroyed next.
+    PurgeDue,
+    /// It is being destroyed and can't be restored any more.
+    Purging,
+    /// Something is in the way; the message says what.
+    Blocked,
+}
+
+/// Data whose instance vanished without letting it go.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphaned {
+    /// Its data id, as in the label nakhoda.dev/data.
+    pub data_id: String,
+    /// The template that wrote it.
+    pub template: String,
+    /// The size of its volumes together.
+    pub storage: Quantity,
 }

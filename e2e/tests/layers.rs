@@ -16,7 +16,7 @@ use serde_json::Value;
 const EDGES: [(&str, &str); 3] = [("operator", "crds"), ("api-server", "crds"), ("e2e", "crds")];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 24] = [
+const PURE: [&str; 27] = [
     "instance/build",
     "instance/fill",
     "instance/parameters",
@@ -36,10 +36,13 @@ const PURE: [&str; 24] = [
     "lint/rules_strings",
     "lint/schema",
     "strict",
+    "nodes/state",
+    "usage/read",
     "template/validate",
     "tenant/admission",
     "tenant/build",
     "tenant/plan",
+    "tenant/retention",
     "tenant/status",
 ];
 

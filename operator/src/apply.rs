@@ -56,6 +56,26 @@ impl CallError {
         if let Self::Refused(status) = self { Some(status.code) } else { None }
     }
 
+    /// Why, as one of few words: a metric's label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Refused(status) => match status.code {
+                403 => "forbidden",
+                404 => "not_found",
+                409 => "conflict",
+                422 => "invalid",
+                429 => "too_many_requests",
+                500.. => "server_error",
+                _ => "refused",
+            },
+            Self::Transport(_) => "unreachable",
+            Self::Taken { .. } => "taken",
+            Self::NotLeading => "not_leading",
+            Self::Answer(_) => "bad_answer",
+        }
+    }
+
     /// Nothing of that name.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
@@ -228,6 +248,24 @@ impl Cluster {
         list.items.into_iter().map(to_json).collect()
     }
 
+    /// Reads a page of a list over all namespaces, in a time of its own; also the token of the next page.
+    ///
+    /// # Errors
+    /// As [`CallError`].
+    pub async fn page(
+        &self,
+        resource: &ApiResource,
+        params: &ListParams,
+        patience: Duration,
+    ) -> Result<(Vec<Value>, Option<String>), CallError> {
+        let api = self.api(resource, "");
+        let list =
+            tokio::time::timeout(patience, api.list(params)).await.map_err(|_| CallError::TimedOut)??;
+        let next = list.metadata.continue_.filter(|token| !token.is_empty());
+        let page: Result<Vec<Value>, CallError> = list.items.into_iter().map(to_json).collect();
+        Ok((page?, next))
+    }
+
     /// Changes an object by a JSON merge patch that names its uid; fails where that very object is gone.
     ///
     /// # Errors
@@ -245,6 +283,28 @@ impl Cluster {
     /// As [`CallError`], but for 404 and a conflict about the uid.
     pub async fn delete(&self, key: &Key, uid: &str) -> Result<(), CallError> {
         self.delete_in(&key.kind.resource(), &key.namespace, &key.name, uid).await
+    }
+
+    /// Asks for the deletion of that very version of that very object, as it was seen: data that somebody has taken up since is
+    /// another version. Gone already is fine.
+    ///
+    /// # Errors
+    /// As [`CallError`], but for 404; 409 where it has changed, or another has its name.
+    pub async fn delete_version(&self, key: &Key, seen: &Seen) -> Result<(), CallError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: Some(seen.uid.clone()),
+                resource_version: Some(seen.version.to_string()),
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(&key.kind.resource(), &key.namespace);
+        match self.write(api.delete(&key.name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn delete_in(

@@ -48,6 +48,12 @@ impl Backoff {
     pub fn waiting(&self) -> usize {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+
+    /// The most failures in a row that any object has.
+    pub fn most(&self) -> u32 {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.values().copied().max().unwrap_or_default()
+    }
 }
 
 fn delay(failures: u32) -> Duration {

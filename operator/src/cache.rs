@@ -6,7 +6,7 @@ use crate::{
     observed::{Child, Key, Owner},
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -25,6 +25,8 @@ pub struct ChildCache {
 struct Inner {
     objects: HashMap<Key, Entry>,
     by_owner: HashMap<Owner, BTreeSet<Key>>,
+    /// The volume claims of a namespace, whosever they are.
+    claims: HashMap<String, BTreeSet<Key>>,
     synced: HashSet<Kind>,
     /// The uids of which a watch has said that they are gone: an answer that comes late does not bring them back.
     gone: HashMap<String, Instant>,
@@ -59,6 +61,17 @@ impl ChildCache {
         inner.objects.get(key).map(|entry| Arc::clone(&entry.child))
     }
 
+    /// The volume claims of a namespace, whosever they are, ordered by name.
+    pub fn claims_in(&self, namespace: &str) -> Vec<Arc<Child>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = inner.claims.get(namespace);
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| inner.objects.get(key))
+            .map(|entry| Arc::clone(&entry.child))
+            .collect()
+    }
+
     /// Everything of a kind in a namespace that `wanted` keeps.
     pub fn select(&self, kind: Kind, wanted: impl Fn(&Child) -> bool) -> Vec<Arc<Child>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +83,16 @@ impl ChildCache {
             .collect();
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found
+    }
+
+    /// How many objects are kept of each kind.
+    pub fn counts(&self) -> BTreeMap<Kind, usize> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let mut counts: BTreeMap<Kind, usize> = Kind::WATCHED.into_iter().map(|kind| (kind, 0)).collect();
+        for key in inner.objects.keys() {
+            *counts.entry(key.kind).or_default() += 1;
+        }
+        counts
     }
 
     /// Whether every watched kind was listed at least once.
@@ -119,6 +142,9 @@ impl ChildCache {
         let owner = child.owner.clone();
         if let Some(owner) = &owner {
             inner.by_owner.entry(owner.clone()).or_default().insert(child.key.clone());
+        }
+        if child.key.kind == Kind::PersistentVolumeClaim {
+            inner.claims.entry(child.key.namespace.clone()).or_default().insert(child.key.clone());
         }
         inner
             .objects
@@ -188,6 +214,12 @@ impl ChildCache {
 impl Inner {
     fn remove(&mut self, key: &Key) -> Option<Owner> {
         let owner = self.objects.remove(key)?.child.owner.clone();
+        if let Some(claims) = self.claims.get_mut(&key.namespace) {
+            claims.remove(key);
+            if claims.is_empty() {
+                self.claims.remove(&key.namespace);
+            }
+        }
         self.unlink(key, owner.as_ref());
         owner
     }
@@ -228,6 +260,25 @@ mod tests {
 
     fn names(cache: &ChildCache) -> Vec<String> {
         cache.of(&Owner::Instance("i".into())).iter().map(|child| child.key.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_claims_of_a_namespace_are_known_whosever_they_are() {
+        let cache = ChildCache::default();
+        let claim = |name: &str, owner| Child {
+            key: Key { kind: Kind::PersistentVolumeClaim, namespace: "n".into(), name: name.into() },
+            owner,
+            ..child(name, 1)
+        };
+        cache.seen(claim("b", None));
+        cache.seen(claim("a", Some(Owner::Instance("gone".into()))));
+        cache.seen(child("no-claim", 1));
+        let names = |cache: &ChildCache| -> Vec<String> {
+            cache.claims_in("n").iter().map(|claim| claim.key.name.clone()).collect()
+        };
+        assert_eq!(names(&cache), ["a", "b"]);
+        cache.gone(&claim("a", None));
+        assert_eq!(names(&cache), ["b"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What every reconcile is given.
 
 use crate::{
-    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, metrics::Metrics, own::Newest,
-    reflect::Caches, report::Report, settings::Settings,
+    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, metrics::Metrics, nodes::Nodes,
+    own::Newest, reflect::Caches, report::Report, settings::Settings, usage::Usage,
 };
 use crate::{
     observed::{Child, Owner},
@@ -42,6 +42,10 @@ pub struct Context {
     pub report: Report,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// The cluster's nodes, and what runs where.
+    pub nodes: Arc<Nodes>,
+    /// What the apps use of CPU and memory.
+    pub usage: Usage,
 }
 
 impl Context {

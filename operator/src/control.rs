@@ -1,19 +1,26 @@
 //! The four controllers: from a stream of triggers to bounded, per-object ordered reconciles with back-off.
 
 use crate::{
-    apply::CallError, backoff, context::Context, instance, own::Own, pace::Limit, plan, template, tenant,
+    apply::CallError,
+    backoff,
+    context::Context,
+    instance, nodes,
+    own::Own,
+    pace::Limit,
+    plan,
+    reflect::{Caches, Slot},
+    template, tenant, usage,
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use kube::{
     ResourceExt as _,
     runtime::{
-        controller::{Action, Config, Controller},
+        controller::{self, Action, Config, Controller},
         reflector::{ObjectRef, Store},
     },
 };
 use serde::de::DeserializeOwned;
 use std::{collections::HashSet, fmt::Debug, future::Future, sync::Arc, time::Duration, time::Instant};
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -32,15 +39,34 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     let (instances, tenants) =
         (own.clone().concurrency(concurrency.instances), own.clone().concurrency(concurrency.tenants));
     let (templates, plans) = (own.clone().concurrency(2), own.concurrency(2));
-    let (wake_instances, wake_tenants) = (caches.wake_instances.open(), caches.wake_tenants.open());
-    let (wake_templates, wake_plans) = (caches.wake_templates.open(), caches.wake_plans.open());
     let (i, t, a, p) = ((instances, OFTEN), (tenants, OFTEN), (templates, SELDOM), (plans, SELDOM));
     let parts: Vec<BoxFuture<'static, ()>> = vec![
-        drive("instance", &context, &caches.instances, wake_instances, i, &stop, instance::reconcile).boxed(),
-        drive("tenant", &context, &caches.tenants, wake_tenants, t, &stop, tenant::reconcile).boxed(),
-        drive("template", &context, &caches.templates, wake_templates, a, &stop, template::reconcile).boxed(),
-        drive("plan", &context, &caches.plans, wake_plans, p, &stop, plan::reconcile).boxed(),
+        drive(
+            "instance",
+            &context,
+            &caches.instances,
+            |all| &all.wake_instances,
+            i,
+            &stop,
+            instance::reconcile,
+        )
+        .boxed(),
+        drive("tenant", &context, &caches.tenants, |all| &all.wake_tenants, t, &stop, tenant::reconcile)
+            .boxed(),
+        drive(
+            "template",
+            &context,
+            &caches.templates,
+            |all| &all.wake_templates,
+            a,
+            &stop,
+            template::reconcile,
+        )
+        .boxed(),
+        drive("plan", &context, &caches.plans, |all| &all.wake_plans, p, &stop, plan::reconcile).boxed(),
         sweep(Arc::clone(&context), stop.clone()).boxed(),
+        nodes::lookout::run(Arc::clone(&context), stop.clone()).boxed(),
+        usage::poll::run(Arc::clone(&context), stop.clone()).boxed(),
     ];
     futures::future::join_all(parts).await;
 }
@@ -83,7 +109,7 @@ fn drive<K, F>(
     name: &'static str,
     context: &Arc<Context>,
     store: &Store<K>,
-    triggers: UnboundedReceiver<ObjectRef<K>>,
+    slot: fn(&Caches) -> &Slot<K>,
     (config, limit): (Config, Limit),
     stop: &CancellationToken,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
@@ -92,7 +118,9 @@ where
     K: Own + DeserializeOwned + Debug,
     F: Future<Output = Result<Action, CallError>> + Send + 'static,
 {
+    let triggers = slot(&context.caches).open();
     let on_error = move |object: Arc<K>, error: &CallError, context: Arc<Context>| {
+        context.metrics.failed(name, error.label());
         let (uid, generation) = (object.uid().unwrap_or_default(), object.meta().generation);
         let (pause, failures) = context.backoff.failed(&uid);
         context.pace.pause(&uid, generation, Instant::now() + pause);
@@ -106,6 +134,7 @@ where
     };
     let once = move |object: Arc<K>, context: Arc<Context>| async move {
         let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+        slot(&context.caches).begun(&ObjectRef::from_obj(&*object));
         if let Err(rest) = context.pace.begin(&uid, object.meta().generation, limit, begun) {
             return Ok(Action::requeue(rest));
         }
@@ -116,6 +145,7 @@ where
         }
         result
     };
+    let caches = Arc::clone(&context.caches);
     // Everything comes by trigger: the watches feed the store and say what changed.
     let stream = futures::stream::pending::<Result<K, kube::runtime::watcher::Error>>();
     Controller::for_stream(stream, store.clone())
@@ -123,9 +153,14 @@ where
         .reconcile_on(UnboundedReceiverStream::new(triggers))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(once, on_error, Arc::clone(context))
-        .for_each(move |result| async move {
+        .for_each(move |result| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = &result {
+                let object = ObjectRef::<K>::new(&gone.name);
+                slot(&caches).begun(&gone.namespace.iter().fold(object, |it, place| it.within(place)));
+            }
             if let Err(error) = result {
                 tracing::debug!(controller = name, %error, "reconcile");
             }
+            std::future::ready(())
         })
 }

@@ -1,22 +1,32 @@
 //! `/healthz`, `/readyz` (names what is not ready) and `/metrics`.
 
-use crate::{cache::ChildCache, context::Context, metrics::Metrics, reflect::Caches};
-use axum::{Router, extract::State, http::StatusCode, routing::get};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use crate::{context::Context, metrics::Scrape};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// The format of the metrics.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the answers are made from.
 #[derive(Clone)]
 pub struct Health {
-    /// Nakhoda's own kinds.
-    pub caches: Arc<Caches>,
-    /// Child objects.
-    pub children: Arc<ChildCache>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// For counts.
-    pub context: Arc<Context>,
+    context: Arc<Context>,
+    scrape: Arc<Scrape>,
+}
+
+impl Health {
+    /// Answers from what the context knows.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { scrape: Arc::new(Scrape::new(Arc::clone(&context))), context }
+    }
 }
 
 /// Serves until `stop`.
@@ -34,10 +44,12 @@ pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken)
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-/// Ready once every cache is filled: a standby is ready to take over, too.
+/// Ready once every cache is filled: a standby is ready to take over, too. Nodes are not waited for: nothing that customers
+/// have hangs on them.
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {
-    let mut missing: Vec<String> = health.caches.unsynced().into_iter().map(str::to_owned).collect();
-    missing.extend(health.children.unsynced().into_iter().map(|kind| kind.name().to_owned()));
+    let context = &health.context;
+    let mut missing: Vec<String> = context.caches.unsynced().into_iter().map(str::to_owned).collect();
+    missing.extend(context.children.unsynced().into_iter().map(|kind| kind.name().to_owned()));
     if missing.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
@@ -45,20 +57,6 @@ async fn ready(State(health): State<Health>) -> (StatusCode, String) {
     }
 }
 
-async fn metrics(State(health): State<Health>) -> String {
-    let mut phases: BTreeMap<String, i64> =
-        crds::instance::Phase::ALL.iter().map(|phase| (format!("{phase:?}"), 0)).collect();
-    let mut hands_off = 0;
-    for instance in health.caches.instances.state() {
-        if let Some(phase) = instance.status.as_ref().and_then(|status| status.phase) {
-            *phases.entry(format!("{phase:?}")).or_default() += 1;
-        }
-        let annotations = instance.metadata.annotations.as_ref();
-        hands_off += i64::from(
-            annotations.is_some_and(|all| all.get(crds::labels::RECONCILE).is_some_and(|v| v == "disabled")),
-        );
-    }
-    let phases: Vec<(String, i64)> = phases.into_iter().collect();
-    health.metrics.counted(&phases, hands_off, health.context.backoff.waiting());
-    health.metrics.text()
+async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], health.scrape.text())
 }

@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod leader;
 pub mod lint;
 pub mod metrics;
+pub mod nodes;
 pub mod observed;
 pub mod own;
 pub mod pace;
@@ -26,5 +27,6 @@ pub mod settings;
 pub mod strict;
 pub mod template;
 pub mod tenant;
+pub mod usage;
 
 pub use run::run;

@@ -123,14 +123,54 @@ pub struct Volume {
     pub requested: Quantity,
     /// The size it has.
     pub capacity: Quantity,
-    /// When its instance let it go.
-    pub released_at: Option<Timestamp>,
-    /// Until when it is kept then.
-    pub keep_until: Option<Timestamp>,
+    /// What is noted on it about the time after its instance.
+    pub release: Release,
     /// The template that wrote it.
     pub template: String,
     /// The plan it was sold with.
     pub plan: String,
+}
+
+/// What is noted on data, a volume claim or its Secret, about the time after its instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    /// When its instance let it go; none: it did not.
+    pub released_at: Option<Timestamp>,
+    /// Until when it is kept then.
+    pub keep_until: Option<Timestamp>,
+    /// When the operator noted the order to destroy it.
+    pub purge_ordered_at: Option<Timestamp>,
+    /// Whether an order to destroy it stood already when it was released.
+    pub order_is_void: bool,
+    /// Whether its destruction has begun; noted on the Secret only.
+    pub purge_begun: bool,
+    /// Whether there are notes that make no sense: a time that is none, or only one of release and end.
+    pub unreadable: bool,
+}
+
+impl Release {
+    /// Reads the annotations of an object.
+    pub fn reduce(object: &Value) -> Self {
+        let annotations = object.pointer("/metadata/annotations");
+        let note = |key: &str| annotations.and_then(|all| all.get(key)).and_then(Value::as_str);
+        let mut wrong = false;
+        let mut time = |key: &str| {
+            let parsed = note(key).map(str::parse::<Timestamp>);
+            wrong |= matches!(parsed, Some(Err(_)));
+            parsed.and_then(Result::ok)
+        };
+        let released_at = time(labels::RELEASED_AT);
+        let keep_until = time(labels::KEEP_UNTIL);
+        let purge_ordered_at = time(labels::PURGE_ORDERED_AT);
+        Self {
+            released_at,
+            keep_until,
+            purge_ordered_at,
+            order_is_void: note(labels::PURGE_ORDER_VOID).is_some(),
+            purge_begun: note(labels::PURGE_BEGUN_AT).is_some(),
+            unreadable: wrong || released_at.is_some() != keep_until.is_some(),
+        }
+    }
 }
 
 impl Child {
@@ -250,8 +290,7 @@ impl Volume {
                 .map(str::to_owned),
             requested: quantity("/spec/resources/requests/storage"),
             capacity: quantity("/status/capacity/storage"),
-            released_at: annotation(labels::RELEASED_AT).and_then(|text| text.parse().ok()),
-            keep_until: annotation(labels::KEEP_UNTIL).and_then(|text| text.parse().ok()),
+            release: Release::reduce(object),
             template: annotation(labels::TEMPLATE).unwrap_or_default().to_owned(),
             plan: annotation(labels::PLAN).unwrap_or_default().to_owned(),
         }

@@ -1,6 +1,7 @@
 //! Events: what people read at the end of `kubectl describe`.
 
 use crds::{ServiceInstance, ServiceInstanceStatus, instance::Phase, managers};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
@@ -81,12 +82,24 @@ impl Report {
         reason: &str,
         note: &str,
     ) {
+        self.publish_about(object, type_, reason, note, None).await;
+    }
+
+    /// Something of note happened, to do with another object.
+    pub async fn publish_about<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        type_: EventType,
+        reason: &str,
+        note: &str,
+        secondary: Option<ObjectReference>,
+    ) {
         let event = Event {
             type_,
             reason: reason.to_owned(),
             note: Some(note.to_owned()),
             action: "Reconcile".to_owned(),
-            secondary: None,
+            secondary,
         };
         let reference = object.object_ref(&());
         match tokio::time::timeout(PATIENCE, self.recorder.publish(&event, &reference)).await {

@@ -10,16 +10,18 @@ use crate::{
     control,
     health::{self, Health},
     leader::{Candidate, Lease},
-    metrics::Metrics,
+    metrics::{Metrics, calls::CountCalls},
+    nodes::{self, Nodes},
     own::Newest,
     pace::Pace,
     reflect::{self, Caches},
     report::Report,
     settings::Settings,
+    usage::Usage,
 };
 use anyhow::Context as _;
 use jiff::SignedDuration;
-use kube::{Client, Config};
+use kube::{Client, Config, client::ClientBuilder};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -34,12 +36,13 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(run: Run) -> anyhow::Result<()> {
     let mut settings = Settings::load(&run.config)?;
     settings.updates.pod_note = run.pod_note;
-    let client = client().await?;
     let clock: Arc<dyn Clock> =
         Arc::new(SystemClock { offset: SignedDuration::from_secs(run.clock_offset_seconds) });
+    let metrics = Arc::new(Metrics::default());
+    let client = client(&metrics, &clock).await?;
     let (caches, writers) = Caches::new();
-    let (caches, children, metrics) =
-        (Arc::new(caches), Arc::new(ChildCache::default()), Arc::new(Metrics::default()));
+    let (caches, children, nodes) =
+        (Arc::new(caches), Arc::new(ChildCache::default()), Arc::new(Nodes::default()));
     let lease = Arc::new(Lease::default());
     let context = Arc::new(Context {
         cluster: Cluster::new(client.clone(), Arc::clone(&lease)),
@@ -56,10 +59,13 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
         pace: Pace::default(),
         report: Report::new(client.clone(), &run.identity),
         metrics: Arc::clone(&metrics),
+        nodes: Arc::clone(&nodes),
+        usage: Usage::default(),
     });
-    reflect::start(&client, &caches, &children, writers);
+    reflect::start(&client, &caches, &children, (&nodes, &metrics), writers);
+    nodes::follow::start(&client, &nodes, &metrics, context.settings.nodes.count_foreign_pods);
     let stop = stop_on_signal()?;
-    let health = Health { caches: Arc::clone(&caches), children, metrics, context: Arc::clone(&context) };
+    let health = Health::new(Arc::clone(&context));
     // The last to stop: a replica that hands over is still asked how it is.
     let stop_health = CancellationToken::new();
     let serving = tokio::spawn(health::serve(run.listen, health, stop_health.clone()));
@@ -73,13 +79,14 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
     result
 }
 
-/// A client that never retries by itself: what to try again, and when, is the reconcile's to decide.
-async fn client() -> anyhow::Result<Client> {
+/// A client that never retries by itself: what to try again, and when, is the reconcile's to decide. Its calls are counted.
+async fn client(metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> anyhow::Result<Client> {
     let mut config =
         Config::infer().await.context("no Kubernetes API server is configured: set KUBECONFIG")?;
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
-    Ok(Client::try_from(config)?)
+    let counted = CountCalls::new(Arc::clone(metrics), Arc::clone(clock));
+    Ok(ClientBuilder::try_from(config)?.with_layer(&counted).build())
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {

@@ -130,6 +130,7 @@ impl<'a> Run<'a> {
             config: &repository::root().join("config/default.yaml"),
             identity: "operator",
             logs: &self.cluster().logs(),
+            args: Vec::new(),
             env: Vec::new(),
         })
     }

@@ -125,6 +125,36 @@ fn network_policy() -> Value {
     object("networking.k8s.io/v1", "NetworkPolicy", spec(json!({"podSelector": {}, "ingress": [{}]})))
 }
 
+/// A volume claim or Secret of data: released or not, and its destruction begun or not.
+fn data(kind: &str, name: &str, released: bool, begun: bool) -> Value {
+    let mut labels = json!({"app.kubernetes.io/managed-by": "nakhoda", "nakhoda.dev/data": "dabcdefghijk"});
+    let mut annotations = json!({});
+    if released {
+        annotations["nakhoda.dev/released-at"] = json!("2026-01-01T00:00:00Z");
+        annotations["nakhoda.dev/keep-until"] = json!("2026-01-15T00:00:00Z");
+    } else {
+        labels["nakhoda.dev/instance"] = json!("6b9c2a54-9d1e-4f6e-9a62-3c1f6f3f0a11");
+    }
+    if begun {
+        annotations["nakhoda.dev/purge-begun-at"] = json!("2026-01-16T00:00:00Z");
+    }
+    let metadata = json!({"name": name, "labels": labels, "annotations": annotations});
+    let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata});
+    if kind == "PersistentVolumeClaim" {
+        object["spec"] =
+            json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}});
+    }
+    object
+}
+
+fn claim(name: &str) -> String {
+    within(OURS, CORE, &format!("persistentvolumeclaims/{name}"))
+}
+
+fn secret(name: &str) -> String {
+    within(OURS, CORE, &format!("secrets/{name}"))
+}
+
 /// What the attempts are made on, as an administrator of the cluster makes it.
 async fn make_world(admin: &Client) -> Result<()> {
     let holds = json!({"billing": hold(), "admin": hold(), "abuse": hold()});
@@ -147,6 +177,12 @@ async fn make_world(admin: &Client) -> Result<()> {
         apply(within(OURS, NETWORKING, "networkpolicies/bound"), network_policy()),
         apply(within(OURS, CORE, "resourcequotas/bound"), quota),
         apply(within(OURS, CORE, "configmaps/bound"), object("v1", "ConfigMap", json!({"data": {}}))),
+        apply(claim("living"), data("PersistentVolumeClaim", "living", false, false)),
+        apply(claim("released"), data("PersistentVolumeClaim", "released", true, false)),
+        apply(secret("living"), data("Secret", "living", false, false)),
+        apply(secret("released"), data("Secret", "released", true, false)),
+        apply(secret("begun"), data("Secret", "begun", true, true)),
+        apply(secret("bound"), object("v1", "Secret", json!({}))),
     ] {
         if let Some(refusal) = attempt(admin, &call, "fieldManager=world").await? {
             anyhow::bail!("{}: {refusal}", call.1);

@@ -110,7 +110,7 @@ async fn release(
     now: Timestamp,
 ) -> Result<(), CallError> {
     let namespace = instance.namespace().unwrap_or_default();
-    let keep_for = context.settings.retention.keep_for(&instance.spec.retention.keep_for);
+    let note = release_note(context, instance, now);
     let secret = apply::key(Kind::Secret, &namespace, &names::data_secret(&fetch::data_id(instance)));
     // Live, past the cache: nothing may be overlooked when the last one who knows of it goes.
     let selector = format!("{}={uid},{}", labels::INSTANCE, labels::DATA);
@@ -121,14 +121,16 @@ async fn release(
             || live.pointer("/metadata/labels").and_then(|all| all.get(labels::INSTANCE))
                 == Some(&json!(uid)))
     {
-        let initialized = instance.status.as_ref().is_some_and(|status| status.initialized);
-        let notes = if initialized { json!({labels::INITIALIZED: "true"}) } else { json!({}) };
-        merge_release(context, &secret, &live, (keep_for, notes), now).await?;
+        let mut note = note.clone();
+        if instance.status.as_ref().is_some_and(|status| status.initialized) {
+            note[labels::INITIALIZED] = json!("true");
+        }
+        merge_release(context, &secret, &live, &note).await?;
     }
     for live in volumes {
         let name = live.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let key = apply::key(Kind::PersistentVolumeClaim, &namespace, name);
-        merge_release(context, &key, &live, (keep_for, json!({})), now).await?;
+        merge_release(context, &key, &live, &note).await?;
     }
     if let Some(tenant) = instance.tenant() {
         context.caches.wake_tenants.send(ObjectRef::new(tenant));
@@ -136,22 +138,35 @@ async fn release(
     Ok(())
 }
 
-async fn merge_release(
-    context: &Context,
-    key: &Key,
-    live: &Value,
-    (keep_for, mut notes): (SignedDuration, Value),
-    now: Timestamp,
-) -> Result<(), CallError> {
-    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+/// What is noted on the data: the time of its release, by the later of the operator's clock and the API server's at the order
+/// to delete, so that neither alone brings the end nearer; and whether an order to destroy it stands from before, which was
+/// about another release and must not end this one.
+fn release_note(context: &Context, instance: &ServiceInstance, now: Timestamp) -> Value {
+    let deleted_at = instance.metadata.deletion_timestamp.as_ref().map_or(now, |time| time.0);
+    let keep_for = context.settings.retention.keep_for(&instance.spec.retention.keep_for);
+    let ordered = instance.tenant().and_then(|name| context.caches.tenant(name)).is_some_and(|tenant| {
+        tenant.spec.retained.get(&fetch::data_id(instance)).is_some_and(|order| order.purge)
+    });
+    note_of_release(now.max(deleted_at), keep_for, ordered)
+}
+
+fn note_of_release(at: Timestamp, keep_for: SignedDuration, stale_order: bool) -> Value {
+    let second = Timestamp::from_second(at.as_second()).unwrap_or(at);
     let keep_until = second.checked_add(keep_for).unwrap_or(Timestamp::MAX);
-    notes[labels::RELEASED_AT] = json!(second.to_string());
-    notes[labels::KEEP_UNTIL] = json!(keep_until.to_string());
+    json!({
+        labels::RELEASED_AT: second.to_string(),
+        labels::KEEP_UNTIL: keep_until.to_string(),
+        labels::PURGE_ORDERED_AT: null,
+        labels::PURGE_ORDER_VOID: stale_order.then_some("true"),
+    })
+}
+
+async fn merge_release(context: &Context, key: &Key, live: &Value, note: &Value) -> Result<(), CallError> {
     let patch = json!({"metadata": {
         "uid": live["metadata"]["uid"],
         "resourceVersion": live["metadata"]["resourceVersion"],
         "labels": {labels::INSTANCE: null, labels::INSTANCE_NAME: null},
-        "annotations": notes,
+        "annotations": note,
     }});
     match context.cluster.merge(key, &patch).await {
         Ok(answer) => execute::remember(&context.children, key, &answer),

@@ -94,7 +94,7 @@ fn makes_nothing(fetched: &Fetched, order: &validate::Validated) -> bool {
         fetched
             .volumes
             .values()
-            .any(|child| child.volume().is_some_and(|volume| volume.released_at.is_some()))
+            .any(|child| child.volume().is_some_and(|volume| volume.release.released_at.is_some()))
     };
     matches!(order.power, power::Power::Suspended { .. })
         && fetched.children.is_empty()

@@ -199,11 +199,16 @@ fn notes(desired: &Desired, fetched: &Fetched) -> Option<Operation> {
     let released = !fetched.volumes.is_empty() && fetched.secret_notes.contains_key(labels::RELEASED_AT);
     if released {
         patch["metadata"]["labels"] = owner_labels(fetched);
-        patch["metadata"]["annotations"][labels::RELEASED_AT] = Value::Null;
-        patch["metadata"]["annotations"][labels::KEEP_UNTIL] = Value::Null;
+        for key in OF_A_RELEASE {
+            patch["metadata"]["annotations"][key] = Value::Null;
+        }
     }
     (released || !changed.is_empty()).then(|| Operation::Note { key: desired.secret.key.clone(), patch })
 }
+
+/// What is noted on released data, and taken off by whoever takes it up.
+const OF_A_RELEASE: [&str; 4] =
+    [labels::RELEASED_AT, labels::KEEP_UNTIL, labels::PURGE_ORDERED_AT, labels::PURGE_ORDER_VOID];
 
 fn owner_labels(fetched: &Fetched) -> Value {
     let metadata = &fetched.instance.metadata;
@@ -214,11 +219,12 @@ fn owner_labels(fetched: &Fetched) -> Value {
 /// version that was seen: of two instances that want the same, one gets it.
 fn claims(fetched: &Fetched) -> Vec<Operation> {
     let labels = owner_labels(fetched);
-    let cleared = json!({labels::RELEASED_AT: null, labels::KEEP_UNTIL: null});
+    let cleared: serde_json::Map<String, Value> =
+        OF_A_RELEASE.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
     let mut claims: Vec<Operation> = fetched
         .volumes
         .values()
-        .filter(|child| child.volume().is_some_and(|volume| volume.released_at.is_some()))
+        .filter(|child| child.volume().is_some_and(|volume| volume.release.released_at.is_some()))
         .map(|child| Operation::Note {
             key: child.key.clone(),
             patch: json!({"metadata": {

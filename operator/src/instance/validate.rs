@@ -230,6 +230,10 @@ fn check_data(
             "No retained data has the id in restoreFrom. The tenant's status.retained lists what there is.";
         return Err(Invalid::stalled("RetainedDataNotFound", message));
     }
+    if restores && fetched.secret_notes.contains_key(labels::PURGE_BEGUN_AT) {
+        let message = "The data in restoreFrom is being destroyed and can't be restored any more. Order an instance without it.";
+        return Err(Invalid::stalled("RetainedDataPurged", message));
+    }
     for volume in fetched.volumes.values() {
         let owned_by = |owner: &crate::observed::Owner| matches!(owner, crate::observed::Owner::Instance(other) if other != uid);
         if volume.owner.as_ref().is_some_and(owned_by) {

@@ -1,7 +1,13 @@
 //! The watches themselves: events into stores and caches.
 
 use super::Caches;
-use crate::{cache::ChildCache, kinds::Kind, observed::Child};
+use crate::{
+    cache::ChildCache,
+    kinds::Kind,
+    metrics::Metrics,
+    nodes::{self, Nodes},
+    observed::Child,
+};
 use crds::labels;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::{
@@ -73,6 +79,7 @@ pub(super) async fn follow<K>(
     events: impl Stream<Item = Result<Event<K>, watcher::Error>>,
     mut writer: Writer<K>,
     caches: Arc<Caches>,
+    metrics: Arc<Metrics>,
     number: usize,
     changed: fn(&Caches, Option<&K>, Option<&K>),
 ) where
@@ -84,6 +91,7 @@ pub(super) async fn follow<K>(
         let event = match event {
             Ok(event) => event,
             Err(error) => {
+                metrics.watch_failed(&K::kind(&()));
                 tracing::warn!(kind = %K::kind(&()), %error, "a watch failed and is renewed");
                 continue;
             }
@@ -100,6 +108,7 @@ pub(super) async fn follow<K>(
             }
             Event::Init | Event::InitApply(_) => writer.apply_watcher_event(&event),
             Event::InitDone => {
+                metrics.listed(&K::kind(&()));
                 let before = store.state();
                 writer.apply_watcher_event(&event);
                 caches.synced[number].store(true, Ordering::Release);
@@ -121,13 +130,19 @@ pub(super) async fn follow_children(
     kind: Kind,
     caches: Arc<Caches>,
     children: Arc<ChildCache>,
+    (nodes, metrics): (Arc<Nodes>, Arc<Metrics>),
 ) {
     let selector = match kind {
         Kind::Pod => labels::INSTANCE.to_owned(),
         _ => format!("{}={}", labels::MANAGED_BY, labels::MANAGER),
     };
     let config = watcher::Config::default().timeout(WATCH_SECONDS).labels(&selector);
-    let events = watcher::watcher(api, config).default_backoff().map_ok(|event| reduce(kind, event));
+    let events = watcher::watcher(api, config).default_backoff().map_ok(|event| {
+        if kind == Kind::Pod {
+            nodes::follow::take_pod(&nodes, &event);
+        }
+        reduce(kind, event)
+    });
     let mut events = std::pin::pin!(events);
     let mut listing = Vec::new();
     while let Some(event) = events.next().await {
@@ -135,6 +150,7 @@ pub(super) async fn follow_children(
             Ok(Reduced::Init) => listing.clear(),
             Ok(Reduced::Listed(child)) => listing.extend(child.map(|child| *child)),
             Ok(Reduced::Done) => {
+                metrics.listed(kind.name());
                 let owners = children.listed(kind, std::mem::take(&mut listing), Instant::now());
                 for owner in &owners {
                     caches.wake_owner(owner);
@@ -150,7 +166,10 @@ pub(super) async fn follow_children(
                     caches.wake_owner(&owner);
                 }
             }
-            Err(error) => tracing::warn!(kind = kind.name(), %error, "a watch failed and is renewed"),
+            Err(error) => {
+                metrics.watch_failed(kind.name());
+                tracing::warn!(kind = kind.name(), %error, "a watch failed and is renewed");
+            }
         }
     }
 }

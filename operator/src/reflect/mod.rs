@@ -4,7 +4,7 @@
 mod changes;
 mod follow;
 
-use crate::{cache::ChildCache, kinds::Kind, observed::Owner};
+use crate::{cache::ChildCache, kinds::Kind, metrics::Metrics, nodes::Nodes, observed::Owner};
 use changes::{instance_changed, plan_changed, template_changed, tenant_changed};
 use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota};
 use follow::{follow, follow_children, watch};
@@ -19,6 +19,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 
@@ -26,11 +27,13 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub struct Slot<K: Resource<DynamicType = ()>> {
     sender: Mutex<Option<mpsc::UnboundedSender<ObjectRef<K>>>>,
+    /// What was triggered and not begun yet, and since when.
+    pending: Mutex<HashMap<ObjectRef<K>, Instant>>,
 }
 
 impl<K: Resource<DynamicType = ()>> Default for Slot<K> {
     fn default() -> Self {
-        Self { sender: Mutex::new(None) }
+        Self { sender: Mutex::new(None), pending: Mutex::default() }
     }
 }
 
@@ -45,8 +48,22 @@ impl<K: Resource<DynamicType = ()>> Slot<K> {
     /// Triggers a reconcile.
     pub fn send(&self, object: ObjectRef<K>) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.entry(object.clone()).or_insert_with(Instant::now);
             let _ = sender.send(object);
         }
+    }
+
+    /// What was triggered is looked at now, or was found to be gone.
+    pub fn begun(&self, object: &ObjectRef<K>) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+    }
+
+    /// How many triggered objects have not been looked at yet, and for how long the oldest waits.
+    pub fn pending(&self, now: Instant) -> (usize, Duration) {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = pending.values().min().map(|since| now.saturating_duration_since(*since));
+        (pending.len(), oldest.unwrap_or_default())
     }
 }
 
@@ -190,12 +207,19 @@ fn wake_each<K: Resource<DynamicType = ()> + Clone>(store: &Store<K>, slot: &Slo
 }
 
 /// Starts every watch. They end with the runtime.
-pub fn start(client: &Client, caches: &Arc<Caches>, children: &Arc<ChildCache>, writers: Writers) {
+pub fn start(
+    client: &Client,
+    caches: &Arc<Caches>,
+    children: &Arc<ChildCache>,
+    (nodes, metrics): (&Arc<Nodes>, &Arc<Metrics>),
+    writers: Writers,
+) {
     let Writers { instances, tenants, templates, plans } = writers;
     tokio::spawn(follow(
         watch(client.clone(), instances.as_reader()),
         instances,
         Arc::clone(caches),
+        Arc::clone(metrics),
         0,
         instance_changed,
     ));
@@ -203,6 +227,7 @@ pub fn start(client: &Client, caches: &Arc<Caches>, children: &Arc<ChildCache>, 
         watch(client.clone(), tenants.as_reader()),
         tenants,
         Arc::clone(caches),
+        Arc::clone(metrics),
         1,
         tenant_changed,
     ));
@@ -210,6 +235,7 @@ pub fn start(client: &Client, caches: &Arc<Caches>, children: &Arc<ChildCache>, 
         watch(client.clone(), templates.as_reader()),
         templates,
         Arc::clone(caches),
+        Arc::clone(metrics),
         2,
         template_changed,
     ));
@@ -217,11 +243,13 @@ pub fn start(client: &Client, caches: &Arc<Caches>, children: &Arc<ChildCache>, 
         watch(client.clone(), plans.as_reader()),
         plans,
         Arc::clone(caches),
+        Arc::clone(metrics),
         3,
         plan_changed,
     ));
     for kind in Kind::WATCHED {
         let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
-        tokio::spawn(follow_children(api, kind, Arc::clone(caches), Arc::clone(children)));
+        let also = (Arc::clone(nodes), Arc::clone(metrics));
+        tokio::spawn(follow_children(api, kind, Arc::clone(caches), Arc::clone(children), also));
     }
 }

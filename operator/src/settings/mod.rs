@@ -3,15 +3,19 @@
 mod check;
 pub mod command;
 mod images;
+mod retention;
 pub mod schema;
 mod updates;
+mod usage;
+mod watching;
 
 pub use images::Images;
+pub use retention::RetentionBounds;
 pub use updates::Updates;
+pub use usage::Usage;
+pub use watching::{MetricsDetail, Nodes};
 
 use crate::strict;
-use crds::span;
-use jiff::SignedDuration;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,7 +51,7 @@ pub struct Settings {
     /// How long something may take before it is called stalled.
     #[serde(default)]
     pub bounds: Bounds,
-    /// How long data is kept.
+    /// How long data is kept, and what its destruction waits for.
     #[serde(default)]
     pub retention: RetentionBounds,
     /// Where images are pulled from.
@@ -56,41 +60,15 @@ pub struct Settings {
     /// When changes that are not an owner's own are rolled out.
     #[serde(default)]
     pub updates: Updates,
-}
-
-/// How long data is kept, and how long its destruction waits.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RetentionBounds {
-    /// The longest that an instance may ask for, such as `90d`.
-    #[serde(default = "ninety_days")]
-    pub longest: String,
-    /// How long after the deletion of a tenant with `offboard: DeleteData` its data is destroyed, in seconds.
-    #[serde(default = "an_hour")]
-    #[schemars(range(max = 2_592_000))]
-    pub offboard_wait_seconds: u32,
-}
-
-impl Default for RetentionBounds {
-    fn default() -> Self {
-        Self { longest: ninety_days(), offboard_wait_seconds: an_hour() }
-    }
-}
-
-impl RetentionBounds {
-    /// The span that an instance's data is kept for: what it asks for, at most the longest.
-    pub fn keep_for(&self, asked: &str) -> SignedDuration {
-        let longest = span::parse_span(&self.longest).unwrap_or(SignedDuration::from_hours(24 * 90));
-        span::parse_span(asked).unwrap_or(SignedDuration::from_hours(24 * 14)).min(longest)
-    }
-}
-
-fn ninety_days() -> String {
-    "90d".to_owned()
-}
-
-fn an_hour() -> u32 {
-    3600
+    /// How the use of CPU and memory is read.
+    #[serde(default)]
+    pub usage: Usage,
+    /// What is watched of the nodes.
+    #[serde(default)]
+    pub nodes: Nodes,
+    /// What the metrics show in detail.
+    #[serde(default)]
+    pub metrics: MetricsDetail,
 }
 
 /// What happens to an instance that nobody pays for.
@@ -314,10 +292,8 @@ impl Settings {
     /// What the schema can't say, of every section.
     fn problems(&self) -> Vec<String> {
         let mut problems = check::problems(self);
-        if let Err(problem) = span::parse_span(&self.retention.longest) {
-            problems.push(format!("retention.longest {problem}"));
-        }
-        let sections = [self.images.problem(), self.updates.problem()];
+        let sections =
+            [self.images.problem(), self.updates.problem(), self.usage.problem(), self.retention.problem()];
         problems.extend(sections.into_iter().flatten());
         problems
     }

@@ -1,7 +1,13 @@
 //! What happens when a tenant is deleted: refused while there is data, unless its destruction was ordered; then the
 //! instances go, then the namespace.
 
-use super::{Context, children, status, status::Problem, write};
+use super::{
+    Context, children,
+    retention::{APART, CLOCK_DISAGREES, Clocks},
+    status,
+    status::Problem,
+    write,
+};
 use crate::{apply::CallError, kinds::Kind, own};
 use crds::{ServiceInstance, TenantQuota, labels, names, quota::Offboard};
 use jiff::{SignedDuration, Timestamp};
@@ -81,8 +87,7 @@ async fn next_step(
     Ok(ending("NamespaceTerminating", "Its namespace is being deleted."))
 }
 
-/// Destroying data takes an order, a waiting time, and a clock that agrees with the API server's: here it is the API server's
-/// own clock on both ends.
+/// Destroying data takes an order, a waiting time, and two clocks that agree. The order's own time is the API server's.
 async fn wait_left(
     context: &Context,
     tenant: &TenantQuota,
@@ -90,14 +95,24 @@ async fn wait_left(
 ) -> Result<Option<Problem>, CallError> {
     let ordered_at = tenant.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
     let wait = SignedDuration::from_secs(i64::from(context.settings.retention.offboard_wait_seconds));
-    let over = context.cluster.server_time(namespace).await?.duration_since(ordered_at) >= wait;
+    let server = Some(context.cluster.server_time(namespace).await?);
+    let clocks = Clocks { operator: context.clock.now(), server };
+    let end = ordered_at.checked_add(wait).unwrap_or(Timestamp::MAX);
+    if clocks.are_past(end) {
+        let apart = !clocks.agree(context.settings.retention.clock_tolerance());
+        return Ok(apart.then(clocks_disagree));
+    }
     let message = "All of it is destroyed once the waiting time of the operator's settings is over. Taking spec.offboard back stops that.";
-    Ok((!over).then(|| Problem {
+    Ok(Some(Problem {
         reason: "OffboardWaiting",
         message: message.to_owned(),
         stalled: false,
         may_last: true,
     }))
+}
+
+fn clocks_disagree() -> Problem {
+    Problem { reason: CLOCK_DISAGREES, message: APART.to_owned(), stalled: true, may_last: true }
 }
 
 async fn live_instances(context: &Context, namespace: &str) -> Result<Vec<ServiceInstance>, CallError> {

@@ -4,6 +4,8 @@ pub mod admission;
 pub mod build;
 pub mod cleanup;
 pub mod plan;
+pub mod purge;
+pub mod retention;
 pub mod status;
 
 use crate::{
@@ -15,9 +17,15 @@ use crate::{
     own::{self, Own},
 };
 use crds::{ServiceInstance, TenantQuota, TenantQuotaStatus, labels, names};
+use jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _, core::ApiResource, runtime::controller::Action};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// The longest that a wake-up is set ahead: a clock that jumps is noticed, and timers have their limits.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// The shortest: the list of what is due must have been written.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Converges one tenant.
 ///
@@ -36,7 +44,7 @@ pub async fn reconcile(tenant: Arc<TenantQuota>, context: Arc<Context>) -> Resul
     if let Some(problem) = namespace_problem(&context, &tenant).await? {
         write(&context, &tenant, status::unusable(&tenant, &problem, &context.settings, context.clock.now()))
             .await?;
-        return Ok(Action::requeue(std::time::Duration::from_secs(30)));
+        return Ok(Action::requeue(Duration::from_secs(30)));
     }
     let desired = build::build(&tenant, &context.settings, &context.namespace);
     for operation in plan::plan(&desired, &children(&context, &tenant)) {
@@ -44,9 +52,21 @@ pub async fn reconcile(tenant: Arc<TenantQuota>, context: Arc<Context>) -> Resul
     }
     let children = children(&context, &tenant);
     let settled = plan::plan(&desired, &children).is_empty() && quota_is_settled(&children);
-    let status = admit(&context, &tenant, settled, &children).await?;
+    let purge::Tended { judgement, trouble } = purge::tend(&context, &tenant).await;
+    let look_again = judgement.look_again;
+    let status = admit(&context, &tenant, settled, judgement).await?;
+    purge::report(&context, &tenant, &status).await;
     write(&context, &tenant, status).await?;
-    Ok(Action::await_change())
+    // Trouble with data that is due keeps nobody from a place, so it is told last.
+    trouble.map_or_else(|| Ok(next(look_again, context.clock.now())), Err)
+}
+
+/// When the clock alone may change something about retained data.
+fn next(look_again: Option<Timestamp>, now: Timestamp) -> Action {
+    let until = look_again.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+    until.map_or_else(Action::await_change, |pause| {
+        Action::requeue(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+    })
 }
 
 /// The tenant's own objects: those that belong to no instance, and its namespace.
@@ -94,12 +114,12 @@ async fn admit(
     context: &Context,
     tenant: &TenantQuota,
     settled: bool,
-    children: &[Arc<Child>],
+    data: retention::Judgement,
 ) -> Result<TenantQuotaStatus, CallError> {
     let now = context.clock.now();
     let before = tenant.status.clone().unwrap_or_default();
     if !settled {
-        return Ok(status::settling(tenant, children, &context.settings, now));
+        return Ok(status::settling(tenant, data, &context.settings, now));
     }
     let namespace = names::tenant_namespace(&tenant.name_any());
     let plan_of = |name: &str| context.caches.plan(name);
@@ -114,7 +134,7 @@ async fn admit(
         let live: Vec<Arc<ServiceInstance>> = live.into_iter().map(Arc::new).collect();
         decision = admission::decide(&tenant.spec.limits, &before.admitted, &live, plan_of);
     }
-    Ok(status::status(tenant, decision, children, now))
+    Ok(status::status(tenant, decision, data, now))
 }
 
 async fn write(context: &Context, tenant: &TenantQuota, status: TenantQuotaStatus) -> Result<(), CallError> {

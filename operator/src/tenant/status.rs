@@ -1,22 +1,17 @@
 //! What is said of a tenant: pure.
 
-use super::admission::Decision;
-use crate::{kinds::Kind, observed::Child, settings::Settings};
+use super::{admission::Decision, retention::Judgement};
+use crate::settings::Settings;
 use crds::{
-    Quantity, TenantQuota, TenantQuotaStatus,
+    TenantQuota, TenantQuotaStatus,
     conditions::{self, Said},
     names,
-    quota::Retained,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use std::{collections::BTreeMap, sync::Arc};
 
 /// How many of those who wait are listed: the status must fit into the store.
 const MOST_WAITING: usize = 200;
-/// How many kept data the list may have by its schema.
-const MOST_RETAINED: usize = 1000;
 
 /// Why a tenant can't be had now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +102,7 @@ pub fn unusable(
 /// A tenant whose namespace is not complete yet: nobody new gets a place.
 pub fn settling(
     tenant: &TenantQuota,
-    children: &[Arc<Child>],
+    data: Judgement,
     settings: &Settings,
     now: Timestamp,
 ) -> TenantQuotaStatus {
@@ -117,9 +112,12 @@ pub fn settling(
         stalled: false,
         may_last: false,
     };
+    let before = tenant.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut status = unusable(tenant, &problem, settings, now);
     status.namespace = Some(names::tenant_namespace(&tenant.name_any()));
-    status.retained = retained(children);
+    let Judgement { retained, orphaned, said, .. } = data;
+    (status.retained, status.orphaned) = (retained, orphaned);
+    status.conditions.extend(conditions::update(before, said, tenant.metadata.generation, now));
     status
 }
 
@@ -127,52 +125,22 @@ pub fn settling(
 pub fn status(
     tenant: &TenantQuota,
     decision: Decision,
-    children: &[Arc<Child>],
+    data: Judgement,
     now: Timestamp,
 ) -> TenantQuotaStatus {
     let Decision { admitted, waiting, used } = decision;
+    let Judgement { retained, orphaned, said: of_data, .. } = data;
     let before = tenant.status.clone().unwrap_or_default();
-    let ready = if tenant.spec.retained.is_empty() {
-        "Its namespace, policies and quota are in place."
-    } else {
-        "Its namespace, policies and quota are in place. The orders in spec.retained are not carried out by this version of the operator."
-    };
+    let mut all = said(Some("Its namespace, policies and quota are in place."), None);
+    all.extend(of_data);
     TenantQuotaStatus {
         observed_generation: tenant.metadata.generation,
         namespace: Some(names::tenant_namespace(&tenant.name_any())),
         admitted,
         waiting: waiting.into_iter().take(MOST_WAITING).collect(),
         used: Some(used),
-        retained: retained(children),
-        conditions: conditions::update(
-            &before.conditions,
-            said(Some(ready), None),
-            tenant.metadata.generation,
-            now,
-        ),
+        retained,
+        orphaned,
+        conditions: conditions::update(&before.conditions, all, tenant.metadata.generation, now),
     }
-}
-
-/// The data whose instance is gone, by data id.
-pub fn retained(children: &[Arc<Child>]) -> Vec<Retained> {
-    let mut by_id: BTreeMap<String, Retained> = BTreeMap::new();
-    for child in children.iter().filter(|child| child.key.kind == Kind::PersistentVolumeClaim) {
-        let (Some(volume), Some(data_id)) = (child.volume(), &child.data) else { continue };
-        let (Some(released_at), Some(keep_until)) = (volume.released_at, volume.keep_until) else { continue };
-        let entry = by_id.entry(data_id.clone()).or_insert_with(|| Retained {
-            data_id: data_id.clone(),
-            template: volume.template.clone(),
-            plan: volume.plan.clone(),
-            storage: Quantity::ZERO,
-            released_at: Time(released_at),
-            keep_until: Time(keep_until),
-        });
-        entry.storage = entry.storage.plus(volume.requested);
-    }
-    let mut all: Vec<Retained> = by_id.into_values().collect();
-    if all.len() > MOST_RETAINED {
-        all.sort_by_key(|one| std::cmp::Reverse(one.released_at.0));
-        all.truncate(MOST_RETAINED);
-    }
-    all
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Who::Operator;
 use super::{
-    API_SERVER, CORE, Case, FOREIGN, NAKHODA, NETWORKING, OURS, RBAC, apply, binding, change, create, delete,
-    instance, namespace, network_policy, object, order, read, space, spec, within,
+    API_SERVER, CORE, Case, FOREIGN, NAKHODA, NETWORKING, OURS, RBAC, apply, binding, change, claim, create,
+    data, delete, instance, namespace, network_policy, object, order, read, secret, space, spec, within,
 };
 
 #[rustfmt::skip] // A table.
@@ -35,6 +35,19 @@ pub(super) fn cases() -> Vec<Case> {
         Operator.may("takes its finalizer off", change(instance("paid"), json!({"metadata": {"finalizers": null}}))),
         Operator.may("sets its finalizer on a tenant", change(quota(), json!({"metadata": {"finalizers": ["nakhoda.dev/cleanup"]}}))),
         Operator.may("deletes an instance", delete(instance("plain"))),
+        Operator.may("lists the nodes", read(format!("{CORE}/nodes"))),
+        Operator.may("lists their leases", read(within("kube-node-lease", "/apis/coordination.k8s.io/v1", "leases"))),
+        Operator.may_not("renews a node's lease", change(within("kube-node-lease", "/apis/coordination.k8s.io/v1", "leases/simulated-1"), json!({"metadata": {"labels": {"a": "b"}}})), "cannot patch"),
+        Operator.may_not("cordons a node", change(format!("{CORE}/nodes/simulated-1"), spec(json!({"unschedulable": true}))), "cannot patch"),
+        Operator.may_not("lists the leases of another namespace", read(within("kube-system", "/apis/coordination.k8s.io/v1", "leases")), "cannot list"),
+        Operator.may_not("asks a node's kubelet", read(format!("{CORE}/nodes/simulated-1/proxy/stats/summary")), "cannot get"),
+        Operator.may("destroys released data", delete(claim("released"))),
+        Operator.may("destroys its Secret once that has begun", delete(secret("begun"))),
+        Operator.may("deletes credentials", delete(secret("bound"))),
+        Operator.may("releases data", apply(claim("living"), data("PersistentVolumeClaim", "living", true, false))),
+        Operator.may_not("deletes data of an instance", delete(claim("living")), "its instance has released"),
+        Operator.may_not("deletes the Secret of such data", delete(secret("living")), "its destruction has begun"),
+        Operator.may_not("deletes a Secret that can still be restored", delete(secret("released")), "its destruction has begun"),
         Operator.may_not("writes a ConfigMap in default", config_map("default"), "cannot create"),
         Operator.may_not("writes a ConfigMap beside itself", config_map(NAMESPACE), "cannot create"),
         Operator.may_not("writes a Deployment in kube-system", create(within("kube-system", "/apis/apps/v1", "deployments"), object("apps/v1", "Deployment", json!({}))), "cannot create"),

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::Who::{ApiServer, Entitler, NamespaceAdmin, Tenant};
 use super::{
-    CORE, Case, FOREIGN, NAKHODA, NETWORKING, OURS, RBAC, apply, change, create, delete, hold, instance,
-    network_policy, order, read, space, spec, within,
+    CORE, Case, FOREIGN, NAKHODA, NETWORKING, OURS, RBAC, apply, change, claim, create, data, delete, hold,
+    instance, network_policy, order, read, secret, space, spec, within,
 };
 
 #[rustfmt::skip] // A table.
@@ -17,6 +17,8 @@ pub(super) fn cases() -> Vec<Case> {
     let hands_off = || json!({"metadata": {"annotations": {"nakhoda.dev/reconcile": "disabled"}}});
     let no_finalizer = || paid(json!({"metadata": {"finalizers": null}}));
     let child = |path| within(OURS, CORE, path);
+    let note = |key: &str| json!({"metadata": {"annotations": {key: "2020-01-01T00:00:00Z"}}});
+    let (whose, release) = ("nakhoda.dev/data, instance", "about the release of data");
     let unsafe_pods = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
     let mut cases = vec![
         Tenant.may("orders an instance", create(new(), order("new", json!({})))),
@@ -54,6 +56,23 @@ pub(super) fn cases() -> Vec<Case> {
         NamespaceAdmin.may_not("deletes a NetworkPolicy", delete(within(OURS, NETWORKING, "networkpolicies/bound")), "network policies of a tenant"),
         NamespaceAdmin.may_not("unbinds the operator", delete(within(OURS, RBAC, "rolebindings/bound")), "tenant's bounds"),
         NamespaceAdmin.may_not("lifts the quota", delete(child("resourcequotas/bound")), "cannot delete"),
+        Tenant.may_not("deletes a volume", delete(claim("released")), "cannot delete"),
+        Tenant.may_not("orders about retained data", change(format!("{NAKHODA}/tenantquotas/policy"), spec(json!({"retained": {}}))), "cannot patch"),
+        NamespaceAdmin.may("notes something of its own on data", change(claim("living"), note("example.com/seen-at"))),
+        NamespaceAdmin.may("deletes a Secret that is no data", delete(secret("bound"))),
+        NamespaceAdmin.may("makes a volume of its own", create(child("persistentvolumeclaims"), {
+            let mut own = data("PersistentVolumeClaim", "own", true, false);
+            own["metadata"] = json!({"name": "own", "labels": {"app.kubernetes.io/managed-by": "Helm"}});
+            own
+        })),
+        NamespaceAdmin.may_not("deletes retained data", delete(claim("released")), "kept for the time"),
+        NamespaceAdmin.may_not("deletes the data of an instance", delete(claim("living")), "kept for the time"),
+        NamespaceAdmin.may_not("deletes its passwords", delete(secret("released")), "kept for the time"),
+        NamespaceAdmin.may_not("releases data of an instance", change(claim("living"), note("nakhoda.dev/released-at")), release),
+        NamespaceAdmin.may_not("keeps data for longer", change(claim("released"), note("nakhoda.dev/keep-until")), release),
+        NamespaceAdmin.may_not("takes an order's note off a Secret", change(secret("begun"), json!({"metadata": {"annotations": {"nakhoda.dev/purge-begun-at": null}}})), release),
+        NamespaceAdmin.may_not("hides data from the operator", change(claim("released"), json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}})), whose),
+        NamespaceAdmin.may_not("passes a volume off as data", create(child("persistentvolumeclaims"), data("PersistentVolumeClaim", "forged", true, false)), whose),
         NamespaceAdmin.may_not("lifts Pod Security", change(space(OURS), unsafe_pods), "cannot patch"),
     ];
     for (owner, says) in [("billing", "spec.holds.billing"), ("admin", "spec.holds.admin"), ("abuse", "spec.holds.abuse")] {

@@ -1,0 +1,140 @@
+//! The names in the text are those in the documents, and what is gone is gone from the text.
+
+use super::*;
+use crate::{
+    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::SystemClock, context::Context, leader::Lease,
+    nodes::Nodes, own::Newest, pace::Pace, reflect::Caches, report::Report, settings::Settings, usage::Usage,
+};
+use kube::Client;
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+use tower_test::mock;
+
+fn context() -> Arc<Context> {
+    let (service, _) = mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
+    let client = Client::new(service, "default");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Arc::new(Context {
+        cluster: Cluster::new(client.clone(), Arc::new(Lease::default())),
+        settings: Settings::load(&root.join("../config/default.yaml")).unwrap(),
+        namespace: "nakhoda-system".into(),
+        clock: Arc::new(SystemClock::default()),
+        caches: Arc::new(Caches::new().0),
+        children: Arc::new(ChildCache::default()),
+        own_instances: Newest::default(),
+        own_tenants: Newest::default(),
+        own_templates: Newest::default(),
+        own_plans: Newest::default(),
+        backoff: Backoff::default(),
+        pace: Pace::default(),
+        report: Report::new(client, "tested"),
+        metrics: Arc::new(Metrics::default()),
+        nodes: Arc::new(Nodes::default()),
+        usage: Usage::default(),
+    })
+}
+
+/// The names of a text: those of its `# TYPE` lines.
+fn names(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
+/// The names that docs/METRICS.md explains: a heading each.
+fn explained() -> BTreeSet<String> {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/METRICS.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split('`').next())
+        .map(|name| name.strip_suffix("_total").or(name.strip_suffix("_info")).unwrap_or(name).to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_is_explained_and_nothing_else_is() {
+    let context = context();
+    let metrics = &context.metrics;
+    metrics.reconciled("instance", false, Duration::ZERO);
+    metrics.failed("instance", "conflict");
+    metrics.called(Called { verb: "get", resource: "pods".into(), code: "200".into() }, Duration::ZERO);
+    metrics.listed("Pod");
+    metrics.watch_failed("Pod");
+    let said = names(&Scrape::new(Arc::clone(&context)).text());
+    let explained = explained();
+    assert!(said.len() > 40, "{said:?}");
+    let unexplained: Vec<_> = said.difference(&explained).collect();
+    assert!(unexplained.is_empty(), "docs/METRICS.md does not explain {unexplained:?}");
+    let gone: Vec<_> = explained.difference(&said).collect();
+    assert!(gone.is_empty(), "docs/METRICS.md explains what is not there: {gone:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_is_gone_from_the_metrics() {
+    let context = context();
+    let scrape = Scrape::new(Arc::clone(&context));
+    let node = serde_json::from_value(serde_json::json!({"metadata": {"name": "n-1", "uid": "u"}})).unwrap();
+    context.nodes.node_seen("n-1", &node);
+    let text = scrape.text();
+    assert!(text.contains(r#"nakhoda_operator_node_state{node="n-1",state="PENDING"} 1.0"#), "{text}");
+    context.nodes.node_gone("n-1");
+    assert!(!scrape.text().contains("n-1"));
+}
+
+#[tokio::test]
+async fn the_text_ends_as_open_metrics_does_and_tells_of_the_process() {
+    let text = Scrape::new(context()).text();
+    assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+    let memory = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
+    assert!(memory.parse::<f64>().unwrap() > 1_000_000.0, "{memory}");
+}
+
+#[test]
+fn leadership_is_counted_by_its_changes() {
+    let metrics = Metrics::default();
+    for leads in [false, true, true, false] {
+        metrics.leads(leads);
+    }
+    assert_eq!(metrics.leader_changes.get(), 2);
+}
+
+#[test]
+fn every_metric_that_an_alert_asks_for_is_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/monitoring");
+    let explained = explained();
+    let mut alerts = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|it| it != "yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rules: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        for rule in
+            rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap())
+        {
+            alerts += 1;
+            let name = rule["alert"].as_str().unwrap();
+            let expr = rule["expr"].as_str().unwrap();
+            let said = ["summary", "description"].map(|field| rule["annotations"][field].is_string());
+            assert_eq!(said, [true, true], "{name} says what is wrong and what to do");
+            assert!(rule["labels"]["severity"].is_string(), "{name} has a severity");
+            let asked: Vec<String> = metrics_in(expr);
+            assert!(!asked.is_empty(), "{name} asks for nothing of ours");
+            for metric in asked {
+                let base =
+                    ["_total", "_bucket", "_count", "_sum"].iter().find_map(|end| metric.strip_suffix(end));
+                assert!(
+                    explained.contains(base.unwrap_or(&metric)),
+                    "{name} asks for {metric}, which is not there"
+                );
+            }
+        }
+    }
+    assert!(alerts >= 10, "{alerts} alerts");
+}
+
+/// Our own metrics that an expression names.
+fn metrics_in(expr: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = expr.split(|c: char| !is_word(c));
+    words.filter(|word| word.starts_with(PREFIX) || word.starts_with("process_")).map(str::to_owned).collect()
+}
