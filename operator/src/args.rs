@@ -1,6 +1,9 @@
 //! The command line.
 
-use crate::lint::command::LintTemplate;
+use crate::{
+    lint::command::LintTemplate,
+    settings::command::{CheckSettings, SettingsSchema},
+};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -20,6 +23,10 @@ pub enum Command {
     Run(Run),
     /// Say what is wrong, dangerous or unwise in templates and plans, without a cluster.
     LintTemplate(LintTemplate),
+    /// Print the settings that a file puts in force, or everything that is wrong with it.
+    CheckSettings(CheckSettings),
+    /// Print the settings' JSON Schema.
+    SettingsSchema(SettingsSchema),
 }
 
 /// How to run.

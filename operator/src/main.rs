@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use operator::{
     args::{Cli, Command, Run},
-    lint,
+    lint, settings,
 };
 use std::{
     io::{self, IsTerminal as _},
@@ -13,9 +13,15 @@ use std::{
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 fn main() -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
     match Cli::parse().command {
-        Command::Run(arguments) => run(arguments).map(|()| ExitCode::SUCCESS),
-        Command::LintTemplate(arguments) => lint::command::run(&arguments, &mut io::stdout().lock()),
+        Command::Run(arguments) => {
+            drop(out);
+            run(arguments).map(|()| ExitCode::SUCCESS)
+        }
+        Command::LintTemplate(arguments) => lint::command::run(&arguments, &mut out),
+        Command::CheckSettings(arguments) => settings::command::check(&arguments, &mut out),
+        Command::SettingsSchema(arguments) => settings::command::write_schema(&arguments, &mut out),
     }
 }
 

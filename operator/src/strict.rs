@@ -35,7 +35,7 @@ fn close(schema: &mut Value) {
             map.values_mut().for_each(close);
             let open = map.contains_key("additionalProperties")
                 || map.contains_key("x-kubernetes-preserve-unknown-fields");
-            if map.get("properties").is_some_and(|properties| is_schemas(properties)) && !open {
+            if map.get("properties").is_some_and(is_schemas) && !open {
                 map.insert("additionalProperties".to_owned(), Value::Bool(false));
             }
         }
@@ -58,27 +58,32 @@ pub fn problems(schema: &Value, document: &Value) -> Result<Vec<Problem>, Schema
         .with_draft(Draft::Draft202012)
         .build(schema)
         .map_err(|error| SchemaError(Box::new(error.to_owned())))?;
-    let mut all: Vec<Problem> = validator.iter_errors(document).map(|error| problem(&error)).collect();
+    let mut all: Vec<Problem> = validator.iter_errors(document).flat_map(|error| of(&error)).collect();
     all.sort();
     all.dedup();
     Ok(all)
 }
 
-fn problem(error: &ValidationError<'_>) -> Problem {
-    let mut path = path(error.instance_path().as_str());
+/// What one error says: a problem for each field that is unknown.
+fn of(error: &ValidationError<'_>) -> Vec<Problem> {
+    let path = path(error.instance_path().as_str());
+    let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
+        return vec![problem(error, path)];
+    };
+    let what = "is no known field: correct its name or take it out";
+    unexpected.iter().map(|name| Problem { path: join(&path, name), what: what.to_owned() }).collect()
+}
+
+fn problem(error: &ValidationError<'_>, mut path: String) -> Problem {
     let what = match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } if unexpected.len() == 1 => {
-            path = join(&path, &unexpected[0]);
-            "is no known field: correct its name or take it out".to_owned()
-        }
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            format!("has no fields {}: correct their names or take them out", unexpected.join(", "))
-        }
         ValidationErrorKind::Required { property } => {
             path = join(&path, property.as_str().unwrap_or_default());
             "is missing: give it".to_owned()
         }
         ValidationErrorKind::Enum { options } => format!("must be one of {}", choices(options)),
+        ValidationErrorKind::OneOfNotValid { context } if constants(context).is_some() => {
+            format!("must be one of {}", constants(context).unwrap_or_default())
+        }
         ValidationErrorKind::Pattern { pattern } => format!("must match {pattern}"),
         ValidationErrorKind::Minimum { limit } => format!("must be at least {}", whole(limit)),
         ValidationErrorKind::Maximum { limit } => format!("must be at most {}", whole(limit)),
@@ -90,6 +95,18 @@ fn problem(error: &ValidationError<'_>) -> Problem {
         _ => first_line(&error.to_string()),
     };
     Problem { path, what }
+}
+
+/// The choices of a `oneOf` that explains each of them; none where it chooses otherwise.
+fn constants(context: &[Vec<ValidationError<'static>>]) -> Option<String> {
+    let choice = |errors: &Vec<ValidationError<'static>>| {
+        errors.iter().find_map(|error| match error.kind() {
+            ValidationErrorKind::Constant { expected_value } => Some(Value::clone(expected_value)),
+            _ => None,
+        })
+    };
+    let all: Option<Vec<Value>> = context.iter().map(choice).collect();
+    all.map(|all| choices(&Value::Array(all)))
 }
 
 /// A bound as people write it: 1, where the schema has 1.0.
@@ -126,15 +143,15 @@ fn join(path: &str, part: &str) -> String {
 /// Entries of lists that Kubernetes keeps as maps, and whose keys stand there twice.
 pub fn repeated_keys(schema: &Value, document: &Value) -> Vec<Problem> {
     let mut all = Vec::new();
-    walk(schema, document, String::new(), &mut all);
+    walk(schema, document, "", &mut all);
     all
 }
 
-fn walk(schema: &Value, document: &Value, path: String, all: &mut Vec<Problem>) {
+fn walk(schema: &Value, document: &Value, path: &str, all: &mut Vec<Problem>) {
     if let (Some(properties), Value::Object(fields)) = (schema["properties"].as_object(), document) {
         for (name, field) in fields {
             if let Some(schema) = properties.get(name) {
-                walk(schema, field, join(&path, name), all);
+                walk(schema, field, &join(path, name), all);
             }
         }
     }
@@ -142,7 +159,7 @@ fn walk(schema: &Value, document: &Value, path: String, all: &mut Vec<Problem>) 
         let keys = schema["x-kubernetes-list-map-keys"].as_array().cloned().unwrap_or_default();
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (index, item) in items.iter().enumerate() {
-            walk(&schema["items"], item, format!("{path}[{index}]"), all);
+            walk(&schema["items"], item, &format!("{path}[{index}]"), all);
             let key: Map<String, Value> = keys
                 .iter()
                 .filter_map(Value::as_str)

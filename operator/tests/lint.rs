@@ -1,5 +1,7 @@
 //! The template linter, by what it says about the shipped catalogue, the broken samples, and a template for each rule.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test")]
+
 use operator::lint::{Document, Finding, Level, RULES, Summary, lint, read};
 use std::{
     collections::BTreeSet,
@@ -143,4 +145,23 @@ fn keys_that_stand_twice_and_words_that_kubectl_reads_otherwise_are_seen() {
         findings.iter().any(|one| one.path == "spec.version" && one.level == Level::Error),
         "{findings:?}"
     );
+}
+
+#[test]
+fn every_rule_is_explained_where_people_learn_to_add_an_app_and_its_example_is_clean() {
+    let guide = fs::read_to_string(root().join("docs/howto/add-an-app.md")).unwrap();
+    for (rule, about) in RULES {
+        assert!(
+            guide.contains(&format!("| `{rule}` | {about} |")),
+            "docs/howto/add-an-app.md does not explain {rule}"
+        );
+    }
+    let blocks =
+        guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
+    let whole = |kind: &str| {
+        blocks.clone().find(|block| block.contains(&format!("kind: {kind}\n"))).unwrap().to_owned()
+    };
+    let example = format!("{}---\n{}", whole("ServiceTemplate"), whole("ServicePlan"));
+    let findings = lint(&read("add-an-app.md", &example).unwrap()).unwrap();
+    assert_eq!(findings, [], "the example of the guide");
 }

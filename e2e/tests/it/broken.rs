@@ -98,3 +98,32 @@ fn every_broken_sample_is_refused_with_its_sentence() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_file_of_a_megabyte_is_refused_with_a_sentence() -> Result<()> {
+    block_on(async {
+        let world = World::shared_stories().await?;
+        let shipped = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?;
+        let mut template =
+            serde_json::to_value(shipped.into_iter().next().context("the file begins with it")?)?;
+        template["metadata"]["name"] = json!("megabyte");
+        template["spec"]["files"][0]["content"] = json!("x".repeat(1 << 20));
+        let said = refusal(&world.admin(), &serde_json::from_value(template)?).await?;
+        assert!(said.contains("spec.files[0].content: Too long"), "{said}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_template_that_a_parameter_could_break_out_of_says_so() -> Result<()> {
+    block_on(async {
+        let world = World::shared_stories().await?;
+        let _operator = world.operator("a").await?;
+        catalogue::app(&world, "breakout", |spec| {
+            spec["components"][0]["args"] = json!(["sh", "-c", "exec postgres -D {{parameters.database}}"]);
+        })
+        .await?;
+        catalogue::contradicts_itself(&world, "breakout", "stands in a script on the command line").await?;
+        catalogue::remove(&world, "breakout").await
+    })
+}

@@ -55,7 +55,7 @@ pub fn lint(documents: &[Document]) -> Result<Vec<Finding>, schema::Error> {
                 }
             }
             kind => {
-                said.note("skipped", "", &format!("a {kind} is not looked at"), "nothing needs to be done")
+                said.note("skipped", "", &format!("a {kind} is not looked at"), "nothing needs to be done");
             }
         }
         findings.extend(said.into_findings());

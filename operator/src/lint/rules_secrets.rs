@@ -110,15 +110,12 @@ fn is_secret_name(name: &str) -> bool {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for c in name.chars() {
-        if !c.is_ascii_alphanumeric() {
+        let begins = c.is_ascii_uppercase() && before.is_ascii_lowercase();
+        if begins || !c.is_ascii_alphanumeric() {
             words.push(String::new());
-        } else {
-            if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
-                words.push(String::new());
-            }
-            if let Some(last) = words.last_mut() {
-                last.push(c.to_ascii_uppercase());
-            }
+        }
+        if let Some(last) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            last.push(c.to_ascii_uppercase());
         }
         before = c;
     }

@@ -1,11 +1,11 @@
 //! Access from outside for apps that speak TCP.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How apps that speak TCP are reached from outside the cluster.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Access {
     /// By what, if at all.
@@ -20,7 +20,7 @@ pub struct Access {
 }
 
 /// By what apps that speak TCP are reached from outside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum AccessType {
     /// Not at all.
     #[default]

@@ -1,14 +1,14 @@
 //! Custom domains: whom to ask about DNS records, and how often.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 /// Whom to ask about the DNS records of custom hosts, and how often.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Domains {
     /// The name servers, as addresses with or without a port; they must answer recursively. Empty: those of the system.

@@ -1,7 +1,7 @@
 //! Where images are pulled from.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The registry that an image without one is pulled from (the default of every container runtime).
@@ -10,7 +10,7 @@ const DEFAULT_REGISTRY: &str = "docker.io";
 const OFFICIAL: &str = "library";
 
 /// Where images are pulled from.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Images {
     /// Registries to be asked instead, by the registry that a template names: `docker.io: registry.example.test/hub` pulls

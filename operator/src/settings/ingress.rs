@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The annotation by which cert-manager is told who issues the certificates of an Ingress.
@@ -12,7 +12,7 @@ pub const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";
 pub const PLACEHOLDERS: [&str; 3] = ["maxBodyMebibytes", "readTimeoutSeconds", "host"];
 
 /// The ingress controller.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ingress {
     /// Its class; none: the cluster's default.
@@ -28,7 +28,7 @@ pub struct Ingress {
 }
 
 /// Certificates.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// The cert-manager `ClusterIssuer` of every certificate that is issued.
@@ -42,7 +42,7 @@ pub struct Tls {
 }
 
 /// Where the certificate of the platform's hosts comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum PlatformCertificate {
     /// The controller's default certificate, which covers the whole zone: `tls` does not name the host.
     #[default]
@@ -54,7 +54,7 @@ pub enum PlatformCertificate {
 }
 
 /// How custom hosts share certificates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum CustomCertificates {
     /// One for each host: a host whose challenge fails keeps no other from its certificate.
     #[default]
@@ -64,7 +64,7 @@ pub enum CustomCertificates {
 }
 
 /// The pods that answer HTTP-01 challenges.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcmeSolver {
     /// Their labels.

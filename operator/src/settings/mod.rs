@@ -1,10 +1,13 @@
 //! The operator's settings: one documented file (`config/default.yaml`), checked at start.
 
 pub mod access;
+mod check;
+pub mod command;
 pub mod domains;
 mod images;
 pub mod ingress;
 mod retention;
+pub mod schema;
 mod updates;
 mod usage;
 mod watching;
@@ -15,26 +18,29 @@ pub use updates::Updates;
 pub use usage::Usage;
 pub use watching::{MetricsDetail, Nodes};
 
+use crate::strict;
 use access::Access;
-use crds::schema;
 use domains::Domains;
 use ingress::Ingress;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{fs, path::Path};
 
 /// What an administrator decides for the whole platform. Every key is explained in `config/default.yaml`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The DNS zone below which every instance has its platform host.
+    #[schemars(length(min = 3, max = 200))]
     pub zone: String,
     /// Whether an instance without an entitlement may run.
     #[serde(default)]
     pub unsubscribed: Unsubscribed,
     /// The storage class of volumes whose plan names none; none: the cluster's default.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
     /// The ingress controller.
     #[serde(default)]
@@ -78,7 +84,7 @@ pub struct Settings {
 }
 
 /// What happens to an instance that nobody pays for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unsubscribed {
     /// It does not run.
@@ -89,7 +95,7 @@ pub enum Unsubscribed {
 }
 
 /// The network around the tenants.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
     /// Where DNS is, as peers of a NetworkPolicy.
@@ -127,7 +133,7 @@ fn private_ranges() -> Vec<String> {
 }
 
 /// What the chart made.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Install {
     /// The operator's service account.
@@ -153,14 +159,16 @@ fn api_account() -> String {
 }
 
 /// How much is done at once.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Concurrency {
     /// Instances reconciled at the same time.
     #[serde(default = "sixteen")]
+    #[schemars(range(min = 1, max = 256))]
     pub instances: u16,
     /// Tenants reconciled at the same time.
     #[serde(default = "eight")]
+    #[schemars(range(min = 1, max = 256))]
     pub tenants: u16,
 }
 
@@ -179,14 +187,16 @@ fn eight() -> u16 {
 }
 
 /// How long something may take, in seconds.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bounds {
     /// From the first child to Available.
     #[serde(default = "provisioning")]
+    #[schemars(range(min = 30, max = 86_400))]
     pub provisioning_seconds: u32,
     /// From asking pods to end until none is left.
     #[serde(default = "stopping")]
+    #[schemars(range(min = 30, max = 86_400))]
     pub stopping_seconds: u32,
 }
 
@@ -215,61 +225,74 @@ pub enum SettingsError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no settings file.
-    #[error("the settings file {path} is wrong: {source}")]
+    /// The file is no YAML.
+    #[error("the settings file {path} is no YAML: {source}")]
     Parse {
         /// The file.
         path: String,
         /// Where and why.
-        source: serde_yaml::Error,
+        source: Box<serde_saphyr::Error>,
     },
-    /// A value is out of its bounds.
-    #[error("the settings file {path} is wrong: {problem}")]
-    Value {
+    /// Keys or values are wrong.
+    #[error("the settings file {path} is wrong:\n{}", list(problems))]
+    Values {
         /// The file.
         path: String,
-        /// What, and what to write instead.
-        problem: String,
+        /// Each with its path, and what to write instead.
+        problems: Vec<String>,
     },
+    /// The schema of the settings can't be used, which is a bug.
+    #[error(transparent)]
+    Schema(#[from] strict::SchemaError),
+}
+
+fn list(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
 }
 
 impl Settings {
     /// Reads and checks a settings file.
     ///
     /// # Errors
-    /// When it can't be read, has an unknown or ill-typed key, or a value out of its bounds.
+    /// When it can't be read, or is wrong; everything that is wrong is named at once.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
         let name = path.display().to_string();
         let text =
             fs::read_to_string(path).map_err(|source| SettingsError::Read { path: name.clone(), source })?;
-        let settings: Self = serde_yaml::from_str(&text)
-            .map_err(|source| SettingsError::Parse { path: name.clone(), source })?;
-        match settings.problem() {
-            None => Ok(settings),
-            Some(problem) => Err(SettingsError::Value { path: name, problem }),
-        }
+        Self::parse(&name, &text)
     }
 
-    fn problem(&self) -> Option<String> {
-        let labels = self.zone.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        });
-        if !labels || !self.zone.contains('.') || self.zone.len() > 200 {
-            return Some(format!(
-                "zone {:?} is not a DNS zone such as apps.example.test (pattern {})",
-                self.zone,
-                schema::HOST
-            ));
+    /// Reads and checks the text of the settings file called `name`.
+    ///
+    /// # Errors
+    /// When it is no YAML, has unknown or ill-typed keys, or values out of their bounds.
+    pub fn parse(name: &str, text: &str) -> Result<Self, SettingsError> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        let document: Value = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|source| SettingsError::Parse { path: name.to_owned(), source: Box::new(source) })?;
+        let said = strict::problems(&schema::schema(), &document)?;
+        let mut problems: Vec<String> =
+            said.into_iter().map(|one| format!("{} {}", one.path, one.what).trim().to_owned()).collect();
+        // Values are looked at also where a key is unknown, as far as the rest can be read.
+        match serde_path_to_error::deserialize::<_, Self>(&document) {
+            Ok(settings) => {
+                problems.extend(settings.problems());
+                if problems.is_empty() {
+                    return Ok(settings);
+                }
+            }
+            Err(error) if problems.is_empty() => {
+                problems.push(format!("{}: {}", error.path(), error.inner()));
+            }
+            Err(_) => {}
         }
-        if self.concurrency.instances == 0 || self.concurrency.tenants == 0 {
-            return Some("concurrency.instances and concurrency.tenants must be at least 1".to_owned());
-        }
-        if self.bounds.provisioning_seconds < 30 || self.bounds.stopping_seconds < 30 {
-            return Some("bounds must be at least 30 seconds".to_owned());
-        }
-        let problems = [
+        Err(SettingsError::Values { path: name.to_owned(), problems })
+    }
+
+    /// What the schema can't say, of every section.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = check::problems(self);
+        let sections = [
             self.ingress.problem(),
             self.domains.problem(),
             self.access.problem(),
@@ -278,7 +301,8 @@ impl Settings {
             self.usage.problem(),
             self.retention.problem(),
         ];
-        problems.into_iter().flatten().next()
+        problems.extend(sections.into_iter().flatten());
+        problems
     }
 }
 
@@ -294,18 +318,34 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_or_zone_is_named() {
+    fn what_a_section_says_is_named() {
         for (text, word) in [
-            ("zone: a.b\nzonne: c", "zonne"),
-            ("zone: UPPER.test", "zone"),
-            ("zone: a.b\nconcurrency: {instances: 0}", "at least 1"),
             ("zone: a.b\ndomains: {nameservers: [dns.example.com]}", "no address"),
             ("zone: a.b\naccess: {type: NodePort}", "nodeHost"),
             ("zone: a.b\ningress: {annotations: {a/b: '{{size}}'}}", "maxBodyMebibytes"),
         ] {
-            let result = serde_yaml::from_str::<Settings>(text).map_err(|error| error.to_string());
-            let said = result.map_or_else(|error| error, |settings| settings.problem().unwrap_or_default());
+            let said = Settings::parse("x.yaml", text).unwrap_err().to_string();
             assert!(said.contains(word), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let text =
+            "zone: UPPER.test\nzonne: c\nconcurrency: {instances: 0, tenants: 1000}\nunsubscribed: perhaps";
+        let said = Settings::parse("x.yaml", text).unwrap_err().to_string();
+        for word in [
+            "zonne",
+            "concurrency.instances must be at least 1",
+            "tenants must be at most 256",
+            "deny, allow",
+        ] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_no_yaml() {
+        assert!(matches!(Settings::parse("x", "zone: a.b\nzone: c.d"), Err(SettingsError::Parse { .. })));
     }
 }

@@ -3,7 +3,7 @@
 use crds::span;
 use jiff::SignedDuration;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The least that a wait before a destruction may last, where short waits are not allowed: time to notice and to stop it.
 const SHORTEST_WAIT: u32 = 300;
@@ -17,7 +17,7 @@ const LONGEST_WAIT: u32 = 366 * 24 * 3600;
 
 /// How long data is kept, and how long its destruction waits. No clock alone destroys data: besides all these waits the
 /// operator's clock must agree with the API server's.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetentionBounds {
     /// The longest that an instance may ask for, such as `90d`.

@@ -3,11 +3,11 @@
 use crate::instance::window::Window;
 use crds::instance::MaintenanceWindow;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// When a change of running apps that is not their owner's own is rolled out: an edited template, a new operator, other
 /// settings.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Updates {
     /// The weekly window of instances that have none of their own. Absent: they wait for `spec.rolloutAt`, or for their owner's

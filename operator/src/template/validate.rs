@@ -23,7 +23,7 @@ pub const FACTS: [&str; 10] = [
     "memoryThreeQuartersMi",
 ];
 
-/// What the facts about a component's memory begin with: they mean something in its own strings alone.
+/// What the facts about a container's memory begin with: they mean something in its own strings alone.
 const MEMORY: &str = "memory";
 
 /// Where in a template a string stands, which says what it may name.
@@ -236,9 +236,9 @@ fn check_fact(spec: &ServiceTemplateSpec, place: Place, fact: &str) -> Result<()
     if !service && !FACTS.contains(&fact) {
         return Err(format!("is no fact; there are {} and service.<component>", FACTS.join(", ")));
     }
-    let in_component = matches!(place, Place::Component | Place::Header);
-    if fact.starts_with(MEMORY) && !in_component {
-        return Err("is known in the strings of a component only, and would be empty here".to_owned());
+    let in_container = matches!(place, Place::Component | Place::Job | Place::Header);
+    if fact.starts_with(MEMORY) && !in_container {
+        return Err("is known in the strings of a container only, and would be empty here".to_owned());
     }
     Ok(())
 }

@@ -176,13 +176,13 @@ fn a_megabyte_of_files_is_refused() {
 }
 
 #[test]
-fn facts_about_memory_stay_within_their_component() {
+fn facts_about_memory_stay_within_their_container() {
     let said = problems(&spec(|spec| {
         spec["files"] = json!([{"name": "conf", "content": "mem={{facts.memoryMi}}"}]);
         spec["credentials"] = json!([{"name": "memory", "value": "{{facts.memoryHalfMi}}"}]);
     }));
     assert_eq!(
-        said.iter().filter(|one| one.contains("in the strings of a component only")).count(),
+        said.iter().filter(|one| one.contains("in the strings of a container only")).count(),
         2,
         "{said:?}"
     );
