@@ -59,6 +59,7 @@ async fn every_metric_is_explained_and_nothing_else_is() {
     metrics.called(&Called { verb: "get", resource: "pods".into(), code: "200".into() }, Duration::ZERO);
     metrics.listed("Pod");
     metrics.watch_failed("Pod");
+    metrics.domain_lookups.get_or_create(&LookedUp { outcome: "found" }).inc();
     let said = names(&Scrape::new(Arc::clone(&context)).text());
     let explained = explained();
     assert!(said.len() > 40, "{said:?}");
