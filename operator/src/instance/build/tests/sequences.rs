@@ -116,7 +116,7 @@ fn lives() -> impl Strategy<Value = (&'static str, Vec<Chapter>)> {
 /// One of the template's parameters that may change, with a value that it may have.
 fn edit(template: &ServiceTemplate, spec: &mut ServiceInstanceSpec, which: usize, value: usize) {
     let may_change: Vec<&Parameter> = template.spec.parameters.iter().filter(|one| !one.immutable).collect();
-    let parameter = may_change[which % may_change.len()];
+    let Some(parameter) = may_change.get(which % may_change.len().max(1)) else { return };
     let number = i64::try_from(value).unwrap();
     let chosen = match parameter.type_ {
         ParameterType::Enum => parameter.values[value % parameter.values.len()].clone(),
@@ -209,9 +209,9 @@ fn is_left_over(model: &Model, key: &Key, object: &Value) -> bool {
 }
 
 /// Everything there is but what is made up anew each time: passwords, and the name of what is shown of them.
-fn masked(model: &Model, sizes: bool) -> BTreeMap<Key, Value> {
+fn masked(model: &Model, runs: bool) -> BTreeMap<Key, Value> {
     let hide = |(mut key, mut object): (Key, Value)| {
-        if key.kind == Kind::PersistentVolumeClaim && !sizes {
+        if key.kind == Kind::PersistentVolumeClaim && !runs {
             (object["spec"]["resources"], object["status"]["capacity"]) = (Value::Null, Value::Null);
             object["metadata"]["annotations"][labels::HASH] = json!("…");
         }
@@ -226,7 +226,14 @@ fn masked(model: &Model, sizes: bool) -> BTreeMap<Key, Value> {
         }
         (key, object)
     };
-    model.masked().into_iter().filter(|(key, object)| !is_left_over(model, key, object)).map(hide).collect()
+    // An init job stays as it was when it ran, and nobody is let in before: where the app is off, that is another history.
+    let of_history = |key: &Key| {
+        let entrance = key.kind == Kind::Ingress || key.name.contains("-entrance-");
+        key.kind == Kind::Job || (!runs && entrance)
+    };
+    let objects = model.masked().into_iter();
+    let compared = objects.filter(|(key, object)| !of_history(key) && !is_left_over(model, key, object));
+    compared.map(hide).collect()
 }
 
 /// How often what was tried.
