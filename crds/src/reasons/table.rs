@@ -29,7 +29,6 @@ reasons! {
     HELD_FOR_ABUSE = "HeldForAbuse", Instance, Administrator, Never: "The abuse team holds it; the data is kept. It runs again once the hold is released.";
     HELD_BY_ADMINISTRATOR = "HeldByAdministrator", Instance, Administrator, Never: "An administrator holds it; the data is kept. It runs again once the hold is released.";
     HELD_BY_BILLING = "HeldByBilling", Instance, Owner, Never: "Billing holds it; the data is kept. It runs again once it is paid for.";
-    CLOCK_DISAGREES = "ClockDisagrees", Condition, Administrator, Never: "The operator's clock and the API server's disagree: nothing is destroyed by it until an administrator has corrected them.";
     ENTITLEMENT_ENDED = "EntitlementEnded", Instance, Owner, Never: "The paid period and its grace are over; the data is kept. It runs again once it is paid for.";
     NOT_ENTITLED = "NotEntitled", Instance, Owner, Never: "Nobody has entitled this instance to run. Buy a subscription for it, or ask an administrator.";
 
@@ -47,6 +46,7 @@ reasons! {
     RETENTION_INVALID = "RetentionInvalid", Instance, Owner, AtOnce: "The time for which data is to be kept is no time span. Correct spec.retention.keepFor.";
     RETAINED_DATA_NOT_FOUND = "RetainedDataNotFound", Instance, Owner, AtOnce: "No retained data has the id in restoreFrom. The tenant's status.retained lists what there is.";
     RETAINED_DATA_IN_USE = "RetainedDataInUse", Instance, Owner, AtOnce: "The data in restoreFrom belongs to another instance that still exists. Delete that one first.";
+    RETAINED_DATA_PURGED = "RetainedDataPurged", Instance, Owner, AtOnce: "The destruction of the data in restoreFrom has begun, so it can't be restored. Order an instance without restoreFrom.";
     RETAINED_DATA_OF_ANOTHER_APP = "RetainedDataOfAnotherApp", Instance, Owner, AtOnce: "The data in restoreFrom was written by another app. Choose a plan of that app.";
     STORAGE_TOO_SMALL = "StorageTooSmall", Instance, Owner, AtOnce: "The plan has less storage than the data takes already, and volumes never shrink. Choose a larger plan.";
     SECRET_NAME_TAKEN = "SecretNameTaken", Instance, Administrator, AtOnce: "There is a Secret of the name that its generated passwords need, which Nakhoda did not make. An administrator must remove it.";
@@ -58,7 +58,6 @@ reasons! {
     VOLUME_MISSING = "VolumeMissing", Instance, Administrator, AtOnce: "A volume with its data is gone. An empty one in its place would pass for the data: an administrator must restore it, or delete the instance.";
     WAITING_FOR_DELETION = "WaitingForDeletion", Instance, Nobody, AfterBound: "Something of an earlier instance of this name is still being deleted; it goes on once that is gone.";
     NAME_TAKEN = "NameTaken", Instance, Administrator, AtOnce: "There is an object of a name that it needs, which Nakhoda did not make. An administrator must remove it, or the instance must be named otherwise.";
-    HOST_TAKEN = "HostTaken", Condition, Owner, AtOnce: "A custom host belongs to another instance, whose owner has proved it. Remove it from spec.domains, or have it given free there.";
 
     // What the API server refuses of it.
     RESOURCE_QUOTA_EXCEEDED = "ResourceQuotaExceeded", Instance, Owner, AtOnce: "The namespace's ResourceQuota leaves no room for a part of it. Retained data and ending pods count, too: free some of it, or ask for a higher limit. It is tried again.";
@@ -119,11 +118,28 @@ reasons! {
     UPDATE_AVAILABLE = "UpdateAvailable", Condition, Nobody, Never: "A newer form of the app waits, since rolling it out restarts the app. That happens in its maintenance window, at spec.rolloutAt, or with its owner's next change of plan, parameters or restartedAt.";
     UPDATE_AWAITS_OWNER = "UpdateAwaitsOwner", Condition, Owner, Never: "A newer form of the app waits, since rolling it out restarts the app, and it has no maintenance window. Set spec.rolloutAt to the present to have it now; the owner's next change of plan, parameters or restartedAt rolls it out as well.";
     WINDOW_INVALID = "WindowInvalid", Condition, Owner, Never: "The maintenance window can't be understood; the condition says why. Correct spec.maintenanceWindow; until then the platform's window counts.";
+    DOMAIN_VERIFIED = "Verified", Condition, Nobody, Never: "Its records were seen; every custom host is routed.";
+    DOMAIN_RECORD_MISSING = "RecordMissing", Condition, Owner, Never: "The record that proved a custom host is gone. It is routed for a while yet; its owner must set the record again, as status.domains shows it.";
     DOMAIN_UNVERIFIED = "DomainUnverified", Condition, Owner, Never: "The DNS record that proves a custom host has not been seen yet; status.domains names it. Its owner must set it.";
-    DOMAINS_UNSUPPORTED = "DomainsUnsupported", Condition, Nobody, Never: "Custom hosts are not routed by this version of the operator; the platform host serves.";
-    ACCESS_UNSUPPORTED = "AccessUnsupported", Condition, Nobody, Never: "Access from outside the cluster is not opened by this version of the operator; it is reached from within.";
+    DOMAIN_CHECKING = "Checking", Condition, Nobody, Never: "DNS is being asked about a custom host; this takes seconds.";
+    DOMAIN_LOOKUP_FAILED = "LookupFailed", Condition, Owner, Never: "DNS gives no answer about a custom host, and is asked again. If this lasts, the host's owner must look at its name servers.";
+    HOST_TAKEN = "HostTaken", Condition, Owner, Never: "A custom host leads to another instance, which has proven it. It comes here once it is let go there.";
+    DOMAIN_NOT_ROUTED = "NotRoutedYet", Condition, Nobody, Never: "A custom host is proven and is not led here yet; this takes seconds.";
+    PLATFORM_HOST = "PlatformHost", Condition, Nobody, Never: "It is the instance's own host of the platform, and is routed anyway.";
+    DOMAINS_NOT_APPLICABLE = "DomainsNotApplicable", Condition, Owner, Never: "The app speaks no HTTP, so no host leads to it. Take spec.domains out.";
+    ACCESS_OPEN = "Open", Condition, Nobody, Never: "The port to the outside is open; status.endpoints.external says where.";
+    ACCESS_PENDING = "AccessPending", Condition, Nobody, Never: "The port to the outside is being opened by the cluster.";
+    ACCESS_NOT_OFFERED = "AccessNotOffered", Condition, Administrator, Never: "This platform does not open apps to the outside. An administrator can offer it by the setting access.type.";
+    ACCESS_NOT_APPLICABLE = "AccessNotApplicable", Condition, Owner, Never: "The app speaks HTTP and is reached by its host names. Take spec.access out.";
+    CIDR_INVALID = "CidrInvalid", Condition, Owner, Never: "One of spec.access.allowedCidrs is no address range, so nothing is opened. Correct it.";
 
     // Tenants.
+    CLOCK_DISAGREES = "ClockDisagrees", Tenant, Administrator, Never: "The operator's clock and the API server's disagree, so no data is destroyed. An administrator must set the clocks of their nodes right.";
+    PURGE_BLOCKED = "PurgeBlocked", Tenant, Administrator, Never: "Data whose time is over is not destroyed, since something is in the way; status.retained says what.";
+    DATA_ORPHANED = "DataOrphaned", Tenant, Administrator, Never: "There is data of an instance that vanished without letting it go; status.orphaned lists it, and nothing destroys it. An administrator must look.";
+    PURGING = "Purging", Tenant, Nobody, Never: "Data whose time is over is being destroyed; status.retained says which.";
+    RETAINED = "Retained", Tenant, Nobody, Never: "Data of deleted instances is kept; status.retained says until when.";
+    NOTHING_RETAINED = "NothingRetained", Tenant, Nobody, Never: "No data of deleted instances is kept.";
     NAMESPACE_TAKEN = "NamespaceTaken", Tenant, Administrator, AtOnce: "A namespace of its name exists and was not made by Nakhoda, so it is left alone. An administrator must remove it or name the tenant otherwise.";
     NAMESPACE_TERMINATING = "NamespaceTerminating", Tenant, Nobody, AfterBound: "Its namespace is being deleted.";
     SETTLING = "Settling", Tenant, Nobody, AfterBound: "Its namespace, policies and quota are being made; this takes seconds.";

@@ -65,19 +65,19 @@ pub struct Decided {
 }
 
 /// The host's records were seen.
-pub const VERIFIED: &str = "Verified";
+pub const VERIFIED: &str = crds::reasons::DOMAIN_VERIFIED;
 /// A record that was seen is gone.
-pub const RECORD_MISSING: &str = "RecordMissing";
+pub const RECORD_MISSING: &str = crds::reasons::DOMAIN_RECORD_MISSING;
 /// No record was seen.
-pub const UNVERIFIED: &str = "DomainUnverified";
+pub const UNVERIFIED: &str = crds::reasons::DOMAIN_UNVERIFIED;
 /// DNS was not asked yet.
-pub const CHECKING: &str = "Checking";
+pub const CHECKING: &str = crds::reasons::DOMAIN_CHECKING;
 /// DNS does not answer.
-pub const LOOKUP_FAILED: &str = "LookupFailed";
+pub const LOOKUP_FAILED: &str = crds::reasons::DOMAIN_LOOKUP_FAILED;
 /// Another instance has it.
-pub const TAKEN: &str = "HostTaken";
+pub const TAKEN: &str = crds::reasons::HOST_TAKEN;
 /// It is the platform's own host of the instance.
-pub const PLATFORM_HOST: &str = "PlatformHost";
+pub const PLATFORM_HOST: &str = crds::reasons::PLATFORM_HOST;
 
 /// What is known of the host's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,16 +37,16 @@ impl NoAccess {
     pub fn said(self) -> (&'static str, &'static str) {
         match self {
             Self::NotOffered => (
-                "AccessNotOffered",
+                crds::reasons::ACCESS_NOT_OFFERED,
                 "This platform does not open apps to the outside; it is reached from within the tenant's namespace. An administrator \
                  can offer it by the setting access.type.",
             ),
             Self::SpeaksHttp => (
-                "AccessNotApplicable",
+                crds::reasons::ACCESS_NOT_APPLICABLE,
                 "The app speaks HTTP and is reached by its host names from everywhere. Take spec.access out.",
             ),
             Self::CidrInvalid => (
-                "CidrInvalid",
+                crds::reasons::CIDR_INVALID,
                 "One of spec.access.allowedCidrs is no address range, so nothing is opened. Correct it.",
             ),
         }

@@ -255,7 +255,7 @@ fn check_data(
     }
     if restores && fetched.secret_notes.contains_key(labels::PURGE_BEGUN_AT) {
         let message = "The data in restoreFrom is being destroyed and can't be restored any more. Order an instance without it.";
-        return Err(Invalid::stalled("RetainedDataPurged", message));
+        return Err(Invalid::stalled(reasons::RETAINED_DATA_PURGED, message));
     }
     for volume in fetched.volumes.values() {
         let owned_by = |owner: &crate::observed::Owner| matches!(owner, crate::observed::Owner::Instance(other) if other != uid);

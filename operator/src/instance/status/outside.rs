@@ -30,7 +30,7 @@ pub(super) fn hosts(fetched: &Fetched, children: &[Arc<Child>]) -> Vec<DomainSta
     fetched.domains.iter().map(one).collect()
 }
 
-const NOT_ROUTED: &str = "NotRoutedYet";
+const NOT_ROUTED: &str = crds::reasons::DOMAIN_NOT_ROUTED;
 
 /// Which reason counts most where the hosts' differ: what somebody must do comes first.
 const RANKED: [&str; 8] = [
@@ -55,7 +55,7 @@ pub(super) fn domains_ready(fetched: &Fetched, hosts: &[DomainStatus]) -> Option
         hosts.iter().filter_map(|one| Some((one, rank(&one)?))).min_by_key(|one| one.1)
     else {
         let message = "The app does not speak HTTP, so host names can't lead to it. Take spec.domains out; spec.access opens its port.";
-        return Some(Said::no(conditions::DOMAINS_READY, "DomainsNotApplicable", message));
+        return Some(Said::no(conditions::DOMAINS_READY, crds::reasons::DOMAINS_NOT_APPLICABLE, message));
     };
     let message = format!("{}: {} See status.domains.", status.host, status.message);
     Some(match RANKED[rank] {
@@ -107,11 +107,11 @@ pub(super) fn access_ready(outcome: &Outcome, external: Option<&String>) -> Opti
             } else {
                 "It is reached at status.endpoints.external, from spec.access.allowedCidrs alone."
             };
-            Said::yes(conditions::ACCESS_READY, "Open", message)
+            Said::yes(conditions::ACCESS_READY, crds::reasons::ACCESS_OPEN, message)
         }
         Ok(_) => {
             let message = "The cluster is opening a port for it. If this lasts, an administrator must look at the events of its Service.";
-            Said::no(conditions::ACCESS_READY, "AccessPending", message)
+            Said::no(conditions::ACCESS_READY, crds::reasons::ACCESS_PENDING, message)
         }
     })
 }

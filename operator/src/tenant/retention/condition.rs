@@ -6,11 +6,11 @@ use crds::{
 };
 
 /// The reason where the operator's clock and the API server's are too far apart.
-pub const CLOCK_DISAGREES: &str = "ClockDisagrees";
+pub const CLOCK_DISAGREES: &str = crds::reasons::CLOCK_DISAGREES;
 /// The reason where something keeps due data from being destroyed.
-pub const PURGE_BLOCKED: &str = "PurgeBlocked";
+pub const PURGE_BLOCKED: &str = crds::reasons::PURGE_BLOCKED;
 /// The reason where data is nobody's.
-pub const DATA_ORPHANED: &str = "DataOrphaned";
+pub const DATA_ORPHANED: &str = crds::reasons::DATA_ORPHANED;
 
 /// What is said of clocks that disagree.
 pub const APART: &str = "The operator's clock and the API server's disagree, so no data is destroyed. An administrator must set \
@@ -30,12 +30,12 @@ pub(super) fn said(retained: &[Retained], orphaned: &[Orphaned], clocks_disagree
                        administrator must decide about what status.orphaned lists.";
         (DATA_ORPHANED, message)
     } else if any(RetainedState::PurgeDue) || any(RetainedState::Purging) {
-        ("Purging", "Data whose time is over is being destroyed; status.retained says which.")
+        (crds::reasons::PURGING, "Data whose time is over is being destroyed; status.retained says which.")
     } else if retained.is_empty() {
-        return Said::no(conditions::DATA_RETAINED, "NothingRetained", "");
+        return Said::no(conditions::DATA_RETAINED, crds::reasons::NOTHING_RETAINED, "");
     } else {
         let message = "Data outlives its instance. status.retained says until when; spec.restoreFrom of an instance takes it up.";
-        ("Retained", message)
+        (crds::reasons::RETAINED, message)
     };
     Said::yes(conditions::DATA_RETAINED, reason, message)
 }
