@@ -215,7 +215,7 @@ impl Child {
         };
         let annotation =
             |key: &str| metadata.get("annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
-        let owned = if kind == Kind::Pod { None } else { digest::owned(object) };
+        let applied = if kind == Kind::Pod { None } else { digest::owned(object) };
         let tenant = label(labels::TENANT);
         let managed = label(labels::MANAGED_BY).as_deref() == Some(labels::MANAGER);
         let owner = label(labels::INSTANCE)
@@ -232,14 +232,14 @@ impl Child {
             uid: metadata.get("uid")?.as_str()?.to_owned(),
             version: metadata.get("resourceVersion")?.as_str()?.parse().ok()?,
             hash: annotation(labels::HASH).map(str::to_owned),
-            digest: owned.as_ref().map(digest::Parts::whole),
+            digest: applied.as_ref().map(digest::Parts::whole),
             inputs: annotation(labels::INPUTS).map(str::to_owned),
             component: label(labels::COMPONENT),
             data: label(labels::DATA),
             tenant,
             terminating: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
             hands_off: annotation(labels::RECONCILE) == Some("disabled"),
-            state: State::reduce(kind, object, owned.and_then(|parts| parts.pods)),
+            state: State::reduce(kind, object, applied.and_then(|parts| parts.pods)),
         })
     }
 

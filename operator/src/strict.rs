@@ -428,7 +428,7 @@ mod tests {
             match keyword.as_str() {
                 "properties" | "$defs" => bound.as_object().unwrap().values().for_each(|one| meet(root, one)),
                 "allOf" | "anyOf" | "oneOf" => {
-                    bound.as_array().unwrap().iter().for_each(|one| meet(root, one))
+                    bound.as_array().unwrap().iter().for_each(|one| meet(root, one));
                 }
                 "items" | "additionalProperties" => meet(root, bound),
                 _ => {}

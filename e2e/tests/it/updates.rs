@@ -111,7 +111,7 @@ fn nothing_restarts_until_its_time_has_come() -> Result<()> {
 
         let templates: Api<ServiceTemplate> = Api::all(world.admin());
         let mut template = templates.get("updated").await?;
-        template.spec.components[0].container.image = EDITED.to_owned();
+        EDITED.clone_into(&mut template.spec.components[0].container.image);
         let edited = json!({"spec": {"components": template.spec.components}});
         templates.patch("updated", &PatchParams::default(), &Patch::Merge(&edited)).await?;
         all(&instances, "waiting", waits).await?;

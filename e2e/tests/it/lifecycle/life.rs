@@ -139,7 +139,7 @@ impl Life {
     async fn edit(&self) -> Result<()> {
         let templates: Api<ServiceTemplate> = Api::all(self.admin.clone());
         let mut components = templates.get(&self.name).await?.spec.components;
-        components[0].container.image = "docker.io/library/postgres:17.12-bookworm".to_owned();
+        "docker.io/library/postgres:17.12-bookworm".clone_into(&mut components[0].container.image);
         let edited = json!({"spec": {"components": components}});
         templates.patch(&self.name, &PatchParams::default(), &Patch::Merge(&edited)).await?;
         Ok(())

@@ -95,11 +95,11 @@ fn the_owners_own_change_of_the_app_rolls_it_out_and_other_changes_do_not() {
     ];
     for (name, change, rolls) in changes {
         let (mut model, base) = converged("wordpress", Wanted::Running);
-        let changed = with_spec(&edited(&base), change);
-        converge(&mut model, &changed, &mut std::iter::empty());
+        let ordered = with_spec(&edited(&base), change);
+        converge(&mut model, &ordered, &mut std::iter::empty());
         assert_eq!(is_rolled_out(&model), rolls, "{name}");
         let after = if rolls { Rollout::UpToDate } else { WAITS };
-        assert_eq!(round(&model, &changed).1, after, "{name}");
+        assert_eq!(round(&model, &ordered).1, after, "{name}");
     }
 }
 
