@@ -2,11 +2,13 @@
 
 use crds::{
     Quantity, ServiceInstance, ServicePlan,
+    instance::ServiceInstanceSpec,
     plan::PlanResources,
     quota::{Admitted, Limits, Used, Waiting},
     reasons,
 };
 use kube::ResourceExt as _;
+use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The outcome.
@@ -25,6 +27,20 @@ pub struct Decision {
 struct Count {
     used: Used,
     by_plan: BTreeMap<String, i32>,
+}
+
+/// An instance as the API server sent it. One that can't be read keeps the place that it has, and gets none otherwise; it does not
+/// keep the others from being decided.
+pub fn read(live: Value, before: &[Admitted]) -> Option<ServiceInstance> {
+    let uid = live.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    if let Ok(instance) = serde_json::from_value(live) {
+        return Some(instance);
+    }
+    let place = before.iter().find(|one| Some(&one.uid) == uid.as_ref())?;
+    let spec = ServiceInstanceSpec { plan_ref: place.plan.clone(), ..ServiceInstanceSpec::default() };
+    let mut instance = ServiceInstance::new(&place.name, spec);
+    instance.metadata.uid = uid;
+    Some(instance)
 }
 
 /// Decides anew: those who have a place keep it, then the others in the order of their creation (and uid), each of
@@ -282,5 +298,15 @@ mod tests {
                 before = decision.admitted;
             }
         }
+    }
+
+    #[test]
+    fn one_that_can_not_be_read_keeps_its_place_and_the_others_are_decided() {
+        let unreadable =
+            serde_json::json!({"metadata": {"name": "odd", "uid": "odd"}, "spec": {"planRef": 7}});
+        let before = [Admitted { name: "odd".into(), uid: "odd".into(), plan: "small".into() }];
+        let kept = read(unreadable.clone(), &before).unwrap();
+        assert_eq!((kept.metadata.uid.as_deref(), kept.spec.plan_ref.as_str()), (Some("odd"), "small"));
+        assert!(read(unreadable, &[]).is_none(), "and gets none");
     }
 }

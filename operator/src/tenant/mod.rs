@@ -128,10 +128,8 @@ async fn admit(
     if decision.admitted != before.admitted {
         let resource = ApiResource::erase::<ServiceInstance>(&());
         let live = context.cluster.list(&resource, &namespace, "").await?;
-        // One that can't be read must not lose its place: nothing is decided then.
-        let live: Result<Vec<ServiceInstance>, _> = live.into_iter().map(serde_json::from_value).collect();
-        let live = live.map_err(|_| CallError::Answer("an instance of the tenant can't be read"))?;
-        let live: Vec<Arc<ServiceInstance>> = live.into_iter().map(Arc::new).collect();
+        let live: Vec<Arc<ServiceInstance>> =
+            live.into_iter().filter_map(|one| admission::read(one, &before.admitted)).map(Arc::new).collect();
         decision = admission::decide(&tenant.spec.limits, &before.admitted, &live, plan_of);
     }
     Ok(status::status(tenant, decision, data, now))
