@@ -17,6 +17,8 @@ pub(super) struct Call {
     pub(super) verb: String,
     pub(super) group: String,
     pub(super) resource: String,
+    /// Namespace and name.
+    pub(super) object: (String, String),
     pub(super) uri: String,
     /// Whether a watch has only begun.
     pub(super) begins: bool,
@@ -135,6 +137,8 @@ struct Event {
 #[serde(rename_all = "camelCase", default)]
 struct ObjectRef {
     api_group: String,
+    namespace: String,
+    name: String,
     resource: String,
 }
 
@@ -156,6 +160,7 @@ impl Event {
             verb: self.verb,
             group: about.api_group,
             resource: about.resource,
+            object: (about.namespace, about.name),
             uri: self.request_uri,
             begins,
             status: self.response_status.map_or(0, |status| status.code),

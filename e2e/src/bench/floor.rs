@@ -27,6 +27,9 @@ use crate::wait;
 /// How long the namespaces' quotas may take to be counted.
 const COUNTED: Duration = Duration::from_mins(2);
 
+/// How long one write may be refused for a quota that others change.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// What the generator did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Floor {
@@ -209,8 +212,14 @@ async fn write_one(
     let post = PostParams::default();
     for (resource, object) in objects {
         let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), &namespace, &resource);
-        let created = api.create(&post, &object).await;
-        created.with_context(|| format!("a {} of the floor was refused", resource.kind))?;
+        wait::until(&format!("a {} of the floor", resource.kind), REFUSED, async || {
+            match api.create(&post, &object).await {
+                // Many count by one quota at the same time.
+                Err(kube::Error::Api(status)) if status.reason == "Conflict" => Ok(None),
+                created => Ok(Some(created.map(drop)?)),
+            }
+        })
+        .await?;
     }
     Ok(())
 }

@@ -202,7 +202,11 @@ impl<'a> Run<'a> {
         let children: Vec<&Call> = writes.iter().copied().filter(|call| call.is_child_write()).collect();
         let refused = calls.iter().filter(|call| call.status >= 400 && call.status != 404).count();
         let reads = calls.iter().filter(|call| matches!(call.verb.as_str(), "get" | "list")).count();
-        let own = calls.iter().filter(|call| call.is_write() && call.resource == "serviceinstances").count();
+        let mut of_each: BTreeMap<&(String, String), usize> = BTreeMap::new();
+        for call in writes.iter().filter(|call| call.resource == "serviceinstances") {
+            *of_each.entry(&call.object).or_default() += 1;
+        }
+        let (own, most) = (of_each.values().sum(), of_each.values().max().copied().unwrap_or_default());
         let took = span(&children);
         let mut asked = BTreeMap::new();
         for call in calls.iter().filter(|call| !call.begins) {
@@ -216,6 +220,7 @@ impl<'a> Run<'a> {
         self.tell("all writes per second meanwhile", number(writes) / took, "/s", "");
         self.tell("child writes per instance", number(children) / each, "", "its children");
         self.tell("writes to the instance itself", number(own) / each, "", "≤ 4");
+        self.tell("most writes to any one instance itself", number(most), "", "≤ 4");
         self.tell("reads per instance", number(reads) / each, "", "");
         self.tell("refused calls (404 apart)", number(refused), "", "");
         Ok(())

@@ -34,7 +34,7 @@ use std::{
 };
 
 /// How many lives are made up, always the same ones; and how many where every case is wanted, others each time.
-const LIVES: u32 = 200;
+const LIVES: u32 = 100;
 const PROOF: u32 = 1_000;
 /// The most reconciles until an undisturbed end.
 const BOUND: usize = 60;
