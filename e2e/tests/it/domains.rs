@@ -29,7 +29,6 @@ const SLACK: Duration = Duration::from_millis(100);
 fn settings(dns: &Dns) -> Value {
     json!({
         "zone": "apps.example.test",
-        "ingress": {"from": [{"namespaceSelector": {}}]},
         "domains": {
             "nameservers": [dns.address()], "timeoutSeconds": 1, "shortestTtlSeconds": 1,
             "recheckUnverifiedSeconds": 1, "recheckVerifiedSeconds": 1, "lapseAfterSeconds": LAPSE,

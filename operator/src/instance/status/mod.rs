@@ -146,11 +146,20 @@ pub fn too_early_to_say(
     now: Timestamp,
 ) -> Option<std::time::Duration> {
     let before = before.filter(|before| *before != after && before.phase == Some(Phase::Provisioning))?;
+    // That a component waits for another is no news either while both are being made.
+    let plain = |reason: &mut String, message: &mut String| {
+        if reason.as_str() == reasons::DEPENDENCY_NOT_READY {
+            reasons::PROVISIONING.clone_into(reason);
+            reasons::sentence(reasons::PROVISIONING).clone_into(message);
+        }
+    };
     let known = |status: &ServiceInstanceStatus| {
-        let ServiceInstanceStatus { components: _, volumes: _, conditions, .. } = status.clone();
-        let conditions: Vec<_> =
-            conditions.into_iter().filter(|one| one.type_ != conditions::STORAGE_READY).collect();
-        ServiceInstanceStatus { components: Vec::new(), volumes: Vec::new(), conditions, ..status.clone() }
+        let mut known = status.clone();
+        (known.components, known.volumes) = (Vec::new(), Vec::new());
+        known.conditions.retain(|one| one.type_ != conditions::STORAGE_READY);
+        known.conditions.iter_mut().for_each(|one| plain(&mut one.reason, &mut one.message));
+        known.reason.iter_mut().for_each(|reason| plain(reason, &mut String::new()));
+        known
     };
     let since = conditions::find(&before.conditions, conditions::RECONCILING)?.last_transition_time.0;
     let left = SMALL_STEPS - now.duration_since(since);
