@@ -231,9 +231,11 @@ impl Cluster {
     /// # Errors
     /// As [`CallError`].
     pub async fn server_time(&self, namespace: &str) -> Result<Timestamp, CallError> {
-        let key = key(Kind::ConfigMap, namespace, "nakhoda-clock");
+        let key = key(Kind::ConfigMap, namespace, "");
+        // A name that the API server makes up: one that somebody else took would stop the clock.
         let object: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": key.name, "namespace": namespace},
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"generateName": "nakhoda-clock-", "namespace": namespace},
         }))
         .map_err(|_| CallError::Answer("the object to try is none"))?;
         let params = PostParams { dry_run: true, field_manager: Some(managers::OPERATOR.to_owned()) };

@@ -121,8 +121,12 @@ fn a_host_is_routed_once_its_record_was_seen_and_as_long_as_it_is_not_known_to_b
         assert_eq!(early, None, "asked again before its time to live was over");
 
         dns.add(txt)?;
-        let routed = shop.wait_for("verified and routed", BOUND, is_ready).await?;
+        // The app is started anew once, since it calls itself by that host now.
+        let serves = |it: &ServiceInstance| is_ready(it) && it.is(conditions::READY);
+        let routed = shop.wait_for("verified, routed and up", BOUND, serves).await?;
         assert_eq!(routes(&world, HOST).await?, [tenant.namespace()]);
+        let public = routed.status.as_ref().and_then(|status| status.endpoints.as_ref()?.public.clone());
+        assert_eq!(public.as_deref(), Some("https://shop.example.com"));
 
         dns.silent(true);
         waits_until_lookups_fail(&operator, 2).await?;
@@ -134,9 +138,10 @@ fn a_host_is_routed_once_its_record_was_seen_and_as_long_as_it_is_not_known_to_b
         dns.clear();
         dns.silent(false);
         shop.wait_for("warned", BOUND, |it| reason(it, HOST) == "RecordMissing" && is_ready(it)).await?;
-        let off =
-            shop.wait_for("taken off", BOUND + BOUND, |it| reason(it, HOST) == "DomainUnverified").await?;
-        assert!(!is_ready(&off) && off.is(conditions::READY));
+        let is_off =
+            |it: &ServiceInstance| reason(it, HOST) == "DomainUnverified" && it.is(conditions::READY);
+        let off = shop.wait_for("taken off, and up", BOUND + BOUND, is_off).await?;
+        assert!(!is_ready(&off));
         assert_eq!(routes(&world, HOST).await?, [""; 0]);
 
         // The other way to prove it.

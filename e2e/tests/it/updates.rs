@@ -52,7 +52,7 @@ async fn pods(world: &World, tenant: &Tenant) -> Result<BTreeMap<String, (String
 fn waits(instance: &ServiceInstance) -> bool {
     let status = instance.status.as_ref();
     let said = status.and_then(|status| conditions::find(&status.conditions, conditions::UPDATE_PENDING));
-    said.is_some_and(|said| said.status == "True" && said.reason == "UpdateAvailable")
+    said.is_some_and(|said| said.status == "True")
 }
 
 fn is_up_to_date(instance: &ServiceInstance) -> bool {

@@ -9,10 +9,17 @@ use hickory_resolver::{
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::rr::{Name, RData, RecordType},
 };
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// How often one question is asked.
 const ATTEMPTS: u32 = 2;
+
+/// What every value begins with that proves anything (see `names::verification_value`).
+const PROOF: &str = "nakhoda=";
+/// The longest value that may be one.
+const LONGEST: usize = 80;
+/// How many values of one name are looked at.
+const MOST_VALUES: usize = 16;
 
 /// Asks the name servers of the settings, or the system's.
 pub struct Resolver {
@@ -51,8 +58,10 @@ impl Resolver {
             Ok(Ok(lookup)) => {
                 let answers = lookup.answers();
                 let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or_default();
-                let values: Vec<String> =
-                    answers.iter().filter_map(|record| text(&record.data, kind)).collect();
+                // Ordered, since a name server may give them in another order each time.
+                let values: BTreeSet<String> =
+                    answers.iter().filter_map(|record| text(&record.data, kind)).take(MOST_VALUES).collect();
+                let values: Vec<String> = values.into_iter().collect();
                 let answer = if values.is_empty() { Answer::Nothing } else { Answer::Found(values) };
                 (answer, Duration::from_secs(u64::from(ttl)))
             }
@@ -76,9 +85,11 @@ fn text(data: &RData, kind: RecordType) -> Option<String> {
     match data {
         RData::TXT(txt) if kind == RecordType::TXT => {
             let bytes: Vec<u8> = txt.txt_data.iter().flat_map(|part| part.iter().copied()).collect();
-            String::from_utf8(bytes).ok()
+            // Others' values are no concern of ours, and may be many and long.
+            let value = String::from_utf8(bytes).ok()?.trim().to_owned();
+            (value.starts_with(PROOF) && value.len() <= LONGEST).then_some(value)
         }
-        RData::CNAME(target) if kind == RecordType::CNAME => Some(target.to_string()),
+        RData::CNAME(target) if kind == RecordType::CNAME => Some(target.to_string().to_lowercase()),
         _ => None,
     }
 }

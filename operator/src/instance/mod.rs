@@ -25,7 +25,7 @@ use crate::{
     observed::State,
     own::{self, Own},
 };
-use crds::{ServiceInstance, ServiceInstanceStatus, labels, reasons};
+use crds::{ServiceInstance, ServiceInstanceStatus, labels, names, reasons};
 use fetch::{Fetched, Place};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -122,12 +122,41 @@ async fn say_that_it_fails(context: &Context, instance: &ServiceInstance, now: T
 /// What can't be built must still stop when it may not run: its workloads are scaled to nothing where they stand.
 async fn switch_off(context: &Context, fetched: &Fetched) -> Result<(), CallError> {
     for child in &fetched.children {
+        if matches!(child.state, State::Job { complete: false, .. }) && !child.terminating {
+            context.cluster.delete(&child.key, &child.uid).await?;
+            context.children.deleted(&child.key, &child.uid);
+            continue;
+        }
         if child.hands_off || !matches!(child.state, State::Workload { replicas, .. } if replicas > 0) {
             continue;
         }
         let patch = json!({"metadata": {"uid": child.uid}, "spec": {"replicas": 0}});
         let answer = context.cluster.merge(&child.key, &patch).await?;
         execute::remember(&context.children, &child.key, &answer);
+    }
+    Ok(())
+}
+
+/// What can't be built must still let go what is not its own any more: hosts that are another's by now, a port to the outside that
+/// its owner closed.
+async fn close(context: &Context, fetched: &Fetched) -> Result<(), CallError> {
+    let uid = fetched.instance.uid().unwrap_or_default();
+    let platform = names::platform_host(&uid, &context.settings.zone);
+    let is_ours = |host: &String| {
+        *host == platform || fetched.domains.iter().any(|one| one.is_ours && one.status.host == *host)
+    };
+    let opens = fetched.instance.spec.access.as_ref().is_some_and(|access| access.external);
+    for child in fetched.children.iter().filter(|child| !child.terminating && !child.hands_off) {
+        let stale = match &child.state {
+            State::Routes { hosts } => !hosts.iter().all(is_ours),
+            State::Exposed { .. } => !opens,
+            _ => false,
+        };
+        let policy = child.key.kind == Kind::NetworkPolicy && child.key.name.contains("-access-");
+        if stale || (policy && child.inputs.is_some() && !opens) {
+            context.cluster.delete(&child.key, &child.uid).await?;
+            context.children.deleted(&child.key, &child.uid);
+        }
     }
     Ok(())
 }
@@ -174,6 +203,7 @@ async fn converge(
                 if !power.is_on() {
                     switch_off(context, &fetched).await?;
                 }
+                close(context, &fetched).await?;
                 return Ok((fetched, Outcome::Invalid { invalid, power, look_again }));
             }
         };

@@ -119,12 +119,24 @@ pub fn plan(desired: &Desired, fetched: &Fetched) -> Plan {
         }
     }
     for job in &desired.jobs {
-        if !fetched.children.iter().any(|child| child.key == job.key) {
+        if !is_under_way(job, fetched) {
             plan.operations.push(Operation::Create(job.clone()));
         }
     }
     plan.prune(desired, fetched);
     plan
+}
+
+/// Whether a job is there, or an earlier form of it is not over yet: two must never work at the same time.
+fn is_under_way(job: &Object, fetched: &Fetched) -> bool {
+    let name = job.object.pointer("/metadata/labels").and_then(|all| all.get(labels::COMPONENT));
+    fetched.children.iter().any(|child| match child.state {
+        State::Job { complete, .. } => {
+            child.key == job.key || (!complete && child.component.as_deref() == name.and_then(Value::as_str))
+        }
+        State::Pod { finished: false, .. } => child.component.as_deref() == name.and_then(Value::as_str),
+        _ => false,
+    })
 }
 
 /// Whether an object stays as it is while the pods do: what an edited template says of ports or files would not fit them. What
@@ -175,7 +187,9 @@ impl Plan {
                 // A job that is done is the sign that it is.
                 && !matches!(child.state, State::Job { complete: true, .. })
                 // While a change waits, only what the owner decides is taken away.
-                && (!desired.held || (child.inputs.is_some() && !child.key.kind.is_workload()))
+                && (!desired.held
+                    || child.key.kind == Kind::Job
+                    || (child.inputs.is_some() && !child.key.kind.is_workload()))
                 && !wanted.contains(&child.key)
         });
         self.operations

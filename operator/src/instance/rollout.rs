@@ -48,7 +48,8 @@ pub fn decide(desired: &Desired, fetched: &Fetched, order: &Validated, now: Time
                 != pods.rollout_at.as_deref()
         })
     });
-    if owners_own || drifted || asked || !runs(fetched) || is_broken(fetched) {
+    // Before it was up for the first time, nobody has been let in whom a restart would disturb.
+    if !order.initialized || owners_own || drifted || asked || !runs(fetched) || is_broken(fetched) {
         return Rollout::Now;
     }
     let opening = order.window.as_ref().and_then(|window| window.opening(&order.uid, now));
@@ -89,11 +90,9 @@ fn pods_of(child: &Child) -> Option<&PodTemplate> {
     }
 }
 
-/// Whether there are pods, or should be.
+/// Whether a workload has pods, or should have.
 fn runs(fetched: &Fetched) -> bool {
-    fetched.children.iter().any(|child| match child.state {
-        State::Workload { replicas, current, .. } => replicas > 0 || current > 0,
-        State::Pod { finished, .. } => !finished,
-        _ => false,
-    })
+    fetched.children.iter().any(
+        |child| matches!(child.state, State::Workload { replicas, current, .. } if replicas > 0 || current > 0),
+    )
 }

@@ -9,7 +9,7 @@ use super::{
     write,
 };
 use crate::{apply::CallError, kinds::Kind, own};
-use crds::{ServiceInstance, TenantQuota, labels, names, quota::Offboard, reasons};
+use crds::{ServiceInstance, TenantQuota, conditions, labels, names, quota::Offboard, reasons};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, core::ApiResource, runtime::controller::Action};
 use serde_json::Value;
@@ -70,6 +70,11 @@ async fn next_step(
     if ordered && let Some(waiting) = wait_left(context, tenant, namespace).await? {
         return Ok(waiting);
     }
+    if ordered && !still_ordered(context, tenant).await? {
+        return Err(CallError::Answer(
+            "the order to destroy was taken back, and the cache does not know it yet",
+        ));
+    }
     if !instances.is_empty() {
         let resource = ApiResource::erase::<ServiceInstance>(&());
         for one in instances.iter().filter(|one| one.metadata.deletion_timestamp.is_none()) {
@@ -87,13 +92,22 @@ async fn next_step(
     Ok(ending(reasons::NAMESPACE_TERMINATING, "Its namespace is being deleted."))
 }
 
+/// What is said while an order to destroy is noted.
+const DESTROYS: [&str; 3] =
+    [reasons::OFFBOARD_WAITING, reasons::DELETING_INSTANCES, reasons::NAMESPACE_TERMINATING];
+
 /// Destroying data takes an order, a waiting time, and two clocks that agree. The order's own time is the API server's.
 async fn wait_left(
     context: &Context,
     tenant: &TenantQuota,
     namespace: &str,
 ) -> Result<Option<Problem>, CallError> {
-    let ordered_at = tenant.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+    // The order may come long after the deletion, and may have been taken back and given again: it counts from when it was noted.
+    let deleted_at = tenant.metadata.deletion_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+    let observed = tenant.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let noted = conditions::find(observed, conditions::RECONCILING)
+        .filter(|said| said.status == "True" && DESTROYS.contains(&said.reason.as_str()));
+    let ordered_at = noted.map_or(Timestamp::MAX, |said| deleted_at.max(said.last_transition_time.0));
     let wait = SignedDuration::from_secs(i64::from(context.settings.retention.offboard_wait_seconds));
     let server = Some(context.cluster.server_time(namespace).await?);
     let clocks = Clocks { operator: context.clock.now(), server };
@@ -108,6 +122,16 @@ async fn wait_left(
         message: message.to_owned(),
         stalled: false,
         may_last: true,
+    }))
+}
+
+/// Asks the API server itself: an order that was taken back a moment ago must not be carried out.
+async fn still_ordered(context: &Context, tenant: &TenantQuota) -> Result<bool, CallError> {
+    let resource = ApiResource::erase::<TenantQuota>(&());
+    let live = context.cluster.look(&resource, "", &tenant.name_any()).await?;
+    Ok(live.is_some_and(|live| {
+        live.pointer("/metadata/uid").and_then(Value::as_str) == tenant.metadata.uid.as_deref()
+            && live.pointer("/spec/offboard").and_then(Value::as_str) == Some("DeleteData")
     }))
 }
 

@@ -1,7 +1,7 @@
 //! Who may reach the instance's pods, beside the tenant's own default-deny.
 
 use super::{Builder, Object};
-use crate::kinds::Kind;
+use crate::{digest, kinds::Kind};
 use crds::{labels, names};
 use serde_json::{Value, json};
 
@@ -60,6 +60,9 @@ impl Builder<'_> {
             "ingress": [{"from": from, "ports": [{"protocol": "TCP", "port": number}]}],
         });
         let name = self.child_name("entrance", names::MAX_LABEL);
-        Some(self.object(Kind::NetworkPolicy, &name, Some(component), json!({"spec": spec})))
+        // Who may come in is the platform's to say, and does not wait with an update.
+        let metadata = json!({"annotations": {labels::INPUTS: digest::desired_hash(&from)}});
+        let body = json!({"spec": spec, "metadata": metadata});
+        Some(self.object(Kind::NetworkPolicy, &name, Some(component), body))
     }
 }

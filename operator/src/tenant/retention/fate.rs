@@ -212,7 +212,8 @@ impl Group<'_> {
     }
 
     fn block(&self, view: &View<'_>) -> Option<&'static str> {
-        let wanted = view.instances.iter().any(|instance| wants(instance, &self.id));
+        let wanted =
+            view.instances.iter().any(|instance| wants(instance, &self.id) && is_serious(instance, view));
         self.use_of(view).or_else(|| wanted.then_some(WANTED))
     }
 
@@ -280,6 +281,16 @@ fn released_at(volume: &Child) -> Option<Timestamp> {
 
 fn is_ours(secret: &SecretSeen, id: &str) -> bool {
     secret.child.owner.is_some() && secret.child.data.as_deref() == Some(id)
+}
+
+/// Whether an instance that names data can come to have it: it has a place in the quota, or is so new that it may get one. What never
+/// gets one must not keep data for nothing and for ever.
+fn is_serious(instance: &ServiceInstance, view: &View<'_>) -> bool {
+    let places = view.tenant.status.as_ref().map(|status| status.admitted.as_slice()).unwrap_or_default();
+    let has_place = places.iter().any(|place| Some(&place.uid) == instance.metadata.uid.as_ref());
+    let now = view.clocks.server.unwrap_or(view.clocks.operator);
+    let age = instance.metadata.creation_timestamp.as_ref().map(|time| now.duration_since(time.0));
+    has_place || age.is_none_or(|age| age < SignedDuration::from_hours(24))
 }
 
 fn wants(instance: &ServiceInstance, id: &str) -> bool {

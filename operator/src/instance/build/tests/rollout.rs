@@ -31,7 +31,9 @@ fn edited(base: &Fetched) -> Fetched {
         component.container.image = "registry.example.test/edited:2.0.0".to_owned();
         component.ports[0].port += 1;
     }
-    Fetched { template: Some(Arc::new(template)), ..base.clone() }
+    let mut instance = (*base.instance).clone();
+    instance.status.get_or_insert_default().initialized = true;
+    Fetched { template: Some(Arc::new(template)), instance: Arc::new(instance), ..base.clone() }
 }
 
 fn round(model: &Model, base: &Fetched) -> (Plan, Rollout) {
@@ -206,7 +208,11 @@ fn what_else_was_changed_is_repaired_while_the_pods_wait() {
 fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
     let (mut model, base) = converged("postgresql", Wanted::Running);
     let claim = model.objects.keys().find(|key| key.kind == Kind::PersistentVolumeClaim).unwrap().clone();
-    let status = crds::ServiceInstanceStatus { volumes: vec![claim.name.clone()], ..Default::default() };
+    let status = crds::ServiceInstanceStatus {
+        volumes: vec![claim.name.clone()],
+        initialized: true,
+        ..Default::default()
+    };
     let mut instance = (*base.instance).clone();
     instance.status = Some(status);
     let mut template = (**base.template.as_ref().unwrap()).clone();
