@@ -55,7 +55,7 @@ const PURE: [&str; 34] = [
 
 /// Names that look like a field manager and are something else.
 const NOT_MANAGERS: [(&str, &str); 9] = [
-    ("operator/src/apply.rs", "nakhoda-clock"),
+    ("operator/src/apply.rs", "nakhoda-clock-"),
     ("operator/src/leader.rs", "nakhoda-operator"),
     ("operator/src/args.rs", "nakhoda-system"),
     ("operator/src/settings/mod.rs", "nakhoda-operator"),
