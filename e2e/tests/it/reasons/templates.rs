@@ -13,12 +13,7 @@ use super::{Case, Stage};
 use crate::broken::catalogue;
 
 pub(super) fn cases(stage: Stage<'_>) -> Vec<Case<'_>> {
-    vec![
-        edited(stage).boxed_local(),
-        disabled(stage).boxed_local(),
-        retired(stage).boxed_local(),
-        rejected(stage).boxed_local(),
-    ]
+    vec![edited(stage).boxed_local(), disabled(stage).boxed_local(), retired(stage).boxed_local()]
 }
 
 type Edit = fn(&mut Value);
@@ -89,16 +84,4 @@ async fn retired(stage: Stage<'_>) -> Result<Vec<Row>> {
     plans.patch("plain-old", &PatchParams::default(), &retire(false)).await?;
     serves(&one).await?;
     Ok(vec![row.cured("it is sold again")])
-}
-
-/// What a schema can't know: two containers of one name make no pod.
-async fn rejected(stage: Stage<'_>) -> Result<Vec<Row>> {
-    let twin = |spec: &mut Value| spec["components"][0]["initContainers"][0]["name"] = json!("db");
-    catalogue::app(stage.world, "twins", twin).await?;
-    let one = stage.order("twins", "twins-small").await?;
-    let row =
-        seen(&one, reasons::REJECTED, Failed, "a template whose pod the API server calls wrong").await?;
-    catalogue::app(stage.world, "twins", |_| {}).await?;
-    serves(&one).await?;
-    Ok(vec![row.cured("the template is corrected")])
 }
