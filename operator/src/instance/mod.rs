@@ -3,6 +3,7 @@
 pub mod access;
 pub mod build;
 pub mod cleanup;
+pub mod close;
 pub mod events;
 pub mod execute;
 pub mod fetch;
@@ -25,7 +26,7 @@ use crate::{
     observed::State,
     own::{self, Own},
 };
-use crds::{ServiceInstance, ServiceInstanceStatus, labels, names, reasons};
+use crds::{ServiceInstance, ServiceInstanceStatus, labels, reasons};
 use fetch::{Fetched, Place};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -137,30 +138,6 @@ async fn switch_off(context: &Context, fetched: &Fetched) -> Result<(), CallErro
     Ok(())
 }
 
-/// What can't be built must still let go what is not its own any more: hosts that are another's by now, a port to the outside that
-/// its owner closed.
-async fn close(context: &Context, fetched: &Fetched) -> Result<(), CallError> {
-    let uid = fetched.instance.uid().unwrap_or_default();
-    let platform = names::platform_host(&uid, &context.settings.zone);
-    let is_ours = |host: &String| {
-        *host == platform || fetched.domains.iter().any(|one| one.is_ours && one.status.host == *host)
-    };
-    let opens = fetched.instance.spec.access.as_ref().is_some_and(|access| access.external);
-    for child in fetched.children.iter().filter(|child| !child.terminating && !child.hands_off) {
-        let stale = match &child.state {
-            State::Routes { hosts } => !hosts.iter().all(is_ours),
-            State::Exposed { .. } => !opens,
-            _ => false,
-        };
-        let policy = child.key.kind == Kind::NetworkPolicy && child.key.name.contains("-access-");
-        if stale || (policy && child.inputs.is_some() && !opens) {
-            context.cluster.delete(&child.key, &child.uid).await?;
-            context.children.deleted(&child.key, &child.uid);
-        }
-    }
-    Ok(())
-}
-
 /// Whether the plan would begin something that outlives a mistake: data made or taken up. Before that, the API server itself
 /// is asked whether the instance still exists; a cache may be behind, and its data already let go.
 fn begins_data(plan: &plan::Plan) -> bool {
@@ -203,7 +180,7 @@ async fn converge(
                 if !power.is_on() {
                     switch_off(context, &fetched).await?;
                 }
-                close(context, &fetched).await?;
+                close::close(context, &fetched).await?;
                 return Ok((fetched, Outcome::Invalid { invalid, power, look_again }));
             }
         };
