@@ -1,30 +1,15 @@
-//! Nakhoda's REST API. So far it answers only for its own health.
+//! Nakhoda's REST API: people, their wallets and what they buy. It writes resources; the operator makes them true.
 
-use axum::{Json, Router, routing::get};
-use serde_json::{Value, json};
-
-/// The routes.
-pub fn router() -> Router {
-    Router::new().route("/healthz", get(health)).route("/readyz", get(health))
-}
-
-/// Whether the process answers.
-async fn health() -> Json<Value> {
-    Json(json!({"status": "ok"}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::{body::Body, http::Request, http::StatusCode};
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
-    #[tokio::test]
-    async fn it_says_that_it_is_well() {
-        let request = Request::get("/healthz").body(Body::empty()).unwrap();
-        let answer = router().oneshot(request).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(&answer.into_body().collect().await.unwrap().to_bytes()[..], br#"{"status":"ok"}"#);
-    }
-}
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod http;
+pub mod mail;
+pub mod metrics;
+pub mod random;
+pub mod secret_key;
+pub mod serve;
+pub mod sessions;
+pub mod state;
+pub mod users;

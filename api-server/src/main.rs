@@ -1,9 +1,17 @@
 //! The API server's program.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result};
+use api_server::{
+    clock::Clock,
+    config, db, http, serve,
+    users::{self, administration, email::Email},
+};
 use clap::{Parser, Subcommand};
-use std::net::SocketAddr;
+use secrecy::SecretString;
+use std::path::PathBuf;
 use tokio::{net::TcpListener, signal::unix};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 /// Nakhoda's REST API.
 #[derive(Debug, Parser)]
@@ -15,29 +23,116 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API until stopped.
-    Serve {
-        /// Where.
-        #[arg(long, env = "NAKHODA_LISTEN", default_value = "127.0.0.1:8081")]
-        listen: SocketAddr,
+    /// Serve the API, and send mail, until stopped
+    Serve(Box<Serve>),
+    /// Bring the database up to this version; running it twice is fine
+    Migrate {
+        /// The database, as the owner of its tables
+        #[arg(long, env = "NAKHODA_OWNER_DATABASE_URL", hide_env_values = true)]
+        owner_database_url: SecretString,
+    },
+    /// Administrators
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Print the OpenAPI document, or write it into a file
+    Openapi {
+        /// The file
+        #[arg(long)]
+        write: Option<PathBuf>,
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Make an administrator, or make one of a user who is there. A link to set a password is mailed to a new one
+    Create(Box<Create>),
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// The address
+    #[arg(long)]
+    email: String,
+    /// The name
+    #[arg(long)]
+    name: String,
+    #[command(flatten)]
+    settings: Serve,
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    http: config::Http,
+    #[command(flatten)]
+    passwords: config::Passwords,
+    #[command(flatten)]
+    mail: config::Mail,
+    #[command(flatten)]
+    secret: config::Secret,
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let Command::Serve { listen } = Cli::parse().command;
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+async fn main() -> Result<()> {
+    let command = Cli::parse().command;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match command {
+        Command::Serve(settings) => run(*settings).await,
+        Command::Migrate { owner_database_url } => Ok(db::migrate(&owner_database_url).await?),
+        Command::Admin(Admin::Create(create)) => make_administrator(*create).await,
+        Command::Openapi { write: None } => {
+            print!("{}", http::openapi::text());
+            Ok(())
+        }
+        Command::Openapi { write: Some(path) } => std::fs::write(&path, http::openapi::text())
+            .with_context(|| format!("can't write {}", path.display())),
+    }
+}
+
+async fn make_administrator(create: Create) -> Result<()> {
+    let Create { email, name, settings } = create;
+    let email = Email::parse(&email).with_context(|| format!("`{email}`"))?;
+    let name = users::parse_name(&name).with_context(|| format!("`{name}`"))?;
+    let (state, _) = serve::build(settings.read()?, Clock::system())?;
+    db::check(&state.db).await?;
+    let made = administration::make_administrator(&state, email, name).await;
+    let user = made.map_err(|problem| anyhow::anyhow!(problem.body("").detail))?;
+    println!("{} is an administrator ({})", user.email, user.id);
+    Ok(())
+}
+
+impl Serve {
+    fn read(self) -> Result<serve::Settings> {
+        let Self { database, http, passwords, mail, secret } = self;
+        Ok(serve::Settings { database, http, passwords, mail, secret: secret.read()? })
+    }
+}
+
+async fn run(settings: Serve) -> Result<()> {
+    let listen = settings.http.listen;
+    let (state, sender) = serve::build(settings.read()?, Clock::system())?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("can't listen on {listen}; choose another address with --listen"))?;
     tracing::info!(address = %listener.local_addr()?, "serving");
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    serve::serve(state, sender, listener, stop).await?;
+    Ok(())
+}
+
+fn stop_on_signal(stop: CancellationToken) -> Result<()> {
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;
-    let stop = async move {
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    axum::serve(listener, api_server::router()).with_graceful_shutdown(stop).await?;
+        stop.cancel();
+    });
     Ok(())
 }

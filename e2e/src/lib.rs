@@ -6,6 +6,7 @@
 
 #![expect(clippy::missing_errors_doc, reason = "an error here is a sentence for the person at the terminal")]
 
+pub mod api_process;
 pub mod apply;
 pub mod bench;
 pub mod charts;
@@ -15,9 +16,11 @@ pub mod dev;
 pub mod disk;
 pub mod identity;
 pub mod kubeconfig;
+pub mod mail_catcher;
 pub mod operator_process;
 pub mod pki;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod repository;

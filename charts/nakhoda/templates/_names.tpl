@@ -77,3 +77,19 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 5
 {{- end }}
+
+{{/* What the API server is told, by environment. */}}
+{{- define "nakhoda.apiEnv" -}}
+{{- $secret := .Values.api.secretName -}}
+- name: DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: database-url}}
+- name: NAKHODA_SECRET_KEY
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: secret-key}}
+- name: NAKHODA_SMTP_URL
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: smtp-url, optional: true}}
+- {name: NAKHODA_PUBLIC_URL, value: {{ .Values.api.publicUrl | quote }}}
+- {name: NAKHODA_CORS_ORIGINS, value: {{ join "," .Values.api.corsOrigins | quote }}}
+- {name: NAKHODA_TRUSTED_PROXIES, value: {{ join "," .Values.api.trustedProxies | quote }}}
+- {name: NAKHODA_MAIL_FROM, value: {{ .Values.api.mailFrom | quote }}}
+- {name: NAKHODA_HSTS, value: {{ .Values.api.hsts | quote }}}
+{{- end }}

@@ -16,6 +16,12 @@ pub(super) async fn build_operator() -> Result<PathBuf> {
     built.pop().context("cargo built the operator and does not say where")
 }
 
+/// Builds the API server and returns the program's path.
+pub(super) async fn build_api_server() -> Result<PathBuf> {
+    let mut built = build(&["--bin", "api-server"], &["api-server"]).await?;
+    built.pop().context("cargo built the API server and does not say where")
+}
+
 /// Builds the operator and this program as they are shipped, and returns their paths in this order.
 pub(super) async fn build_optimised() -> Result<[PathBuf; 2]> {
     let built = build(&["--release", "--bin", "operator", "--bin", "dev"], &["operator", "dev"]).await?;
@@ -48,6 +54,13 @@ pub(super) async fn test(arguments: &[OsString], env: &[(&str, OsString)]) -> Re
     // A test that looks for a cluster must not find somebody's own.
     command.env_remove("KUBECONFIG");
     command.args(arguments).envs(env.iter().map(|(name, value)| (name, value)));
+    command.status().await.context("cannot run cargo")
+}
+
+/// Checks a package of the workspace, with variables of its own.
+pub(super) async fn check(package: &str, env: &[(&str, OsString)]) -> Result<ExitStatus> {
+    let mut command = cargo(&["check", "--locked", "--package", package]);
+    command.envs(env.iter().map(|(name, value)| (name, value)));
     command.status().await.context("cannot run cargo")
 }
 

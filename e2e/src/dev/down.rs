@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::state;
+use super::{people, state};
 use crate::wait;
 
 /// Longer than the programs' own time to end, one after the other.
@@ -35,8 +35,13 @@ pub(super) async fn run(purge: bool) -> Result<ExitCode> {
             println!("ended {name}, left by an earlier run that was killed");
         }
         if purge {
+            let database = people::home(&dir)?;
             remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
             println!("removed {}", dir.display());
+            if database.exists() {
+                remove_dir_all(&database).with_context(|| format!("cannot remove {}", database.display()))?;
+                println!("removed {}", database.display());
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -5,8 +5,10 @@ mod cargo;
 mod down;
 mod logs;
 mod own_cluster;
+mod people;
 mod preflight;
 mod sample;
+mod sqlx;
 mod stage;
 mod state;
 mod status;
@@ -49,6 +51,12 @@ enum Verb {
     },
     /// Measure the operator with many instances, beside what the same API server does without it
     Bench(bench::Options),
+    /// Write anew what is known of the API server's queries (.sqlx), from the migrations
+    Sqlx {
+        /// Change nothing; fail where it is not as it must be
+        #[arg(long)]
+        check: bool,
+    },
     /// Run all that a contributor must: every test of the workspace
     Test {
         /// Passed on to `cargo test --workspace`
@@ -72,6 +80,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::Status => status::run().await,
         Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
         Verb::Bench(options) => Box::pin(bench::run(options)).await,
+        Verb::Sqlx { check } => sqlx::run(check).await,
         Verb::Test { arguments } => test::run(&arguments).await,
     }
 }

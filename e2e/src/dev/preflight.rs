@@ -1,20 +1,19 @@
 //! What must be on this machine before `up` starts anything; what is missing is named with its package.
 
 use std::env::{split_paths, var_os};
-use std::fs::read_dir;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, access, geteuid};
 
+use crate::postgres;
 use crate::story::Story;
 
 /// Where the controller-manager makes the folders of volumes; the place is fixed in its code.
 const VOLUMES: &str = "/tmp/hostpath_pv";
-/// Where Debian keeps the database's server programs, off `PATH`.
-const POSTGRESQL: &str = "/usr/lib/postgresql";
 
-/// Fails when something needed is missing; tells of what is missing and only needed later.
+/// Fails when something needed is missing and can't be installed here.
 pub(super) fn check(story: Story) -> Result<()> {
     if !on_path("setpriv") {
         bail!(
@@ -27,19 +26,32 @@ pub(super) fn check(story: Story) -> Result<()> {
              or run this as that user or as root"
         );
     }
-    if var_os("DATABASE_URL").is_none() && !has_postgresql() {
-        story.step(
-            "PostgreSQL is not here; nothing needs it yet, the API server will: \
-             `apt-get install postgresql`, or set DATABASE_URL",
-        );
+    if var_os("DATABASE_URL").is_none() && postgres::programs().is_err() {
+        install_postgresql(story)?;
     }
     Ok(())
 }
 
-fn has_postgresql() -> bool {
-    let versions = read_dir(POSTGRESQL).into_iter().flatten().flatten();
-    on_path("postgres")
-        || versions.map(|version| version.path().join("bin/postgres")).any(|path| path.is_file())
+/// Debian's package, where we may install it; else its name.
+fn install_postgresql(story: Story) -> Result<()> {
+    let by_hand = "PostgreSQL is not here: `apt-get install postgresql`, or set DATABASE_URL";
+    if !geteuid().is_root() || !on_path("apt-get") {
+        bail!(by_hand);
+    }
+    story.step("PostgreSQL is not here: installing Debian's package");
+    for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", "postgresql"]] {
+        let mut command = Command::new("apt-get");
+        command
+            .arg("--quiet")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        if !command.status()?.success() {
+            bail!("apt-get {} failed. {by_hand}", arguments.join(" "));
+        }
+    }
+    postgres::programs().map(drop)
 }
 
 fn on_path(program: &str) -> bool {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tokio::task::spawn_blocking;
 
-use super::cargo;
+use super::{cargo, preflight};
 use crate::operator_process::PROGRAM;
 use crate::story::Story;
 use crate::tools::Tools;
@@ -15,6 +15,7 @@ use crate::tools::Tools;
 /// so it is the same with an `up` beside it or without.
 pub(super) async fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let story = Story::aloud();
+    preflight::check(story)?;
     let all = arguments.is_empty();
     let build = move || {
         Tools::find_or_build(story)?;

@@ -1,13 +1,12 @@
 //! `cargo dev up`.
 
 use std::path::Path;
-use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use futures::future::select;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::people::People;
 use super::stage::Stage;
 use super::{Only, cargo, own_cluster, preflight, sample, state};
 use crate::charts::{self, NAMESPACE};
@@ -63,19 +62,23 @@ async fn start(options: &Options, dir: &Path, story: Story) -> Result<()> {
         Some(cluster) => Stage::own(cluster, story).await?,
         None => Stage::ours(options.port, dir, story).await?,
     };
-    let operator = match options.only {
+    let running = match options.only {
         Some(Only::ControlPlane) => None,
         None => tokio::select! {
-            operator = play(&stage, dir, story) => Some(operator?),
+            running = play(&stage, dir, story) => Some(running?),
             died = stage.death() => bail!(died),
         },
     };
-    if operator.is_none() {
+    if running.is_none() {
         story.step("up, as far as the control plane (--only control-plane); Ctrl-C stops it");
         story.detail("to talk to it:  . .dev/env && kubectl get nodes");
     }
-    let died = match &operator {
-        Some(operator) => select(pin!(stage.death()), pin!(operator.process().died())).await.factor_first().0,
+    let died = match &running {
+        Some((operator, people)) => tokio::select! {
+            died = stage.death() => died,
+            died = operator.process().died() => died,
+            died = people.death() => died,
+        },
         None => stage.death().await,
     };
     story.step(died);
@@ -83,7 +86,7 @@ async fn start(options: &Options, dir: &Path, story: Story) -> Result<()> {
 }
 
 /// Charts, operator, samples: everything that needs an API server.
-async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<Operator> {
+async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<(Operator, People)> {
     let program = cargo::build_operator().await?;
     story.step("operator built");
     if stage.control_plane.is_some() {
@@ -92,19 +95,23 @@ async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<Operator> {
     charts::install(&stage.helm, &stage.cluster).await?;
     story.step(format!("charts installed into {NAMESPACE}"));
     let operator = start_operator(stage, &program).await?;
-    if let Some(control_plane) = &stage.control_plane {
-        state::record(dir, control_plane.processes().chain([operator.process()]))?;
-        let address = format!("http://{}", operator.address());
-        stage.cluster.write_env(&dir.join("env"), &[("NAKHODA_OPERATOR_URL", address)])?;
-    }
     story.step(format!("operator ready as {NAMESPACE}/{SERVICE_ACCOUNT} at http://{}", operator.address()));
+    let people = People::start(dir, story).await?;
+    if let Some(control_plane) = &stage.control_plane {
+        let ours = [operator.process()].into_iter().chain(people.processes());
+        state::record(dir, control_plane.processes().chain(ours))?;
+        let address = format!("http://{}", operator.address());
+        let variables = [("NAKHODA_OPERATOR_URL", address), ("NAKHODA_API_URL", people.api.url())];
+        stage.cluster.write_env(&dir.join("env"), &variables)?;
+    }
+    people.walk(story).await?;
     tokio::select! {
         walked = sample::walk(&stage.cluster, story, stage.simulated()) => {
             match walked {
-                Ok(instance) => tell_what_next(stage, &instance, story),
+                Ok(instance) => tell_what_next(stage, &people, &instance, story),
                 Err(error) => tell_what_failed(&operator, &error, story),
             }
-            Ok(operator)
+            Ok((operator, people))
         }
         died = operator.process().died() => bail!(died),
     }
@@ -135,7 +142,7 @@ fn tell_what_failed(operator: &Operator, error: &anyhow::Error, story: Story) {
     story.detail("staying up, to be looked at; Ctrl-C stops everything");
 }
 
-fn tell_what_next(stage: &Stage, instance: &crds::ServiceInstance, story: Story) {
+fn tell_what_next(stage: &Stage, people: &People, instance: &crds::ServiceInstance, story: Story) {
     let name = instance.metadata.name.as_deref().unwrap_or_default();
     let namespace = instance.metadata.namespace.as_deref().unwrap_or_default();
     story.step("up; try in another terminal:");
@@ -148,7 +155,8 @@ fn tell_what_next(stage: &Stage, instance: &crds::ServiceInstance, story: Story)
         "kubectl -n {namespace} patch si {name} --type merge -p '{{\"spec\":{{\"powerState\":\"Stopped\"}}}}'"
     ));
     story.detail(format!("kubectl -n {namespace} get all,pvc,secret,networkpolicy"));
-    story.detail("cargo dev status · cargo dev logs operator");
+    story.detail(format!("the API and its page: {}/docs", people.api.url()));
+    story.detail("cargo dev status · cargo dev logs operator · cargo dev logs api-server");
     story.detail("Ctrl-C stops everything");
 }
 

@@ -1,0 +1,132 @@
+//! `GET /admin/audit`
+
+use crate::{
+    audit::{self, Line},
+    http::{
+        App,
+        auth::Administrator,
+        pagination::{List, Page, Place, SortField},
+        problem::{self, Result},
+    },
+};
+use axum::{Json, extract::State};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// Which lines.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filter {
+    /// Of whom.
+    actor_id: Option<Uuid>,
+    /// Which verb: `user.deactivate`.
+    action: Option<String>,
+    /// About which kind of thing: `user`.
+    entity_type: Option<String>,
+    /// About which of them.
+    entity_id: Option<String>,
+}
+
+/// The log is sorted by time.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct ByTime;
+
+impl SortField for ByTime {
+    const ALL: &'static [(&'static str, Self)] = &[("at", Self)];
+    const DESCENDING: bool = true;
+}
+
+/// A line of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditLine {
+    /// Its id.
+    id: Uuid,
+    /// When.
+    at: Timestamp,
+    /// Who; none: somebody at the command line.
+    actor_id: Option<Uuid>,
+    /// From where.
+    address: Option<String>,
+    /// What was done.
+    #[schema(example = "user.deactivate")]
+    action: String,
+    /// To which kind of thing.
+    #[schema(example = "user")]
+    entity_type: String,
+    /// To which of them.
+    entity_id: String,
+    /// What it was like.
+    before: Option<Value>,
+    /// What it is like.
+    after: Option<Value>,
+    /// Why, in the administrator's words.
+    reason: Option<String>,
+    /// By which request.
+    request_id: Option<String>,
+}
+
+impl From<Line> for AuditLine {
+    fn from(line: Line) -> Self {
+        let Line {
+            id,
+            at,
+            actor_id,
+            address,
+            action,
+            entity_type,
+            entity_id,
+            before,
+            after,
+            reason,
+            request_id,
+        } = line;
+        Self { id, at, actor_id, address, action, entity_type, entity_id, before, after, reason, request_id }
+    }
+}
+
+/// Who changed what.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    security(("access_token" = [])),
+    params(
+        Filter,
+        ("sort" = Option<String>, Query, description = "`at`, or `-at` for newest first, which is the default."),
+        ("page[size]" = Option<u32>, Query, description = "Rows of a page, 1 to 100; 20 where it is not said."),
+        ("page[after]" = Option<String>, Query, description = "As the link to the next page has it."),
+        ("page[before]" = Option<String>, Query, description = "As the link to the page before has it."),
+    ),
+    responses(
+        (status = 200, body = Page<AuditLine>),
+        (status = 400, body = problem::Body, content_type = "application/problem+json", description = "A filter, sort or place that is not known."),
+        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+    ),
+)]
+pub(super) async fn list(
+    State(state): App,
+    _admin: Administrator,
+    list: List<Filter, ByTime>,
+) -> Result<Json<Page<AuditLine>>> {
+    let beyond = match &list.place {
+        Place::Start => None,
+        Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
+    };
+    let Filter { actor_id, action, entity_type, entity_id } = &list.filter;
+    let query = audit::Query {
+        actor_id: *actor_id,
+        action: action.clone(),
+        entity_type: entity_type.clone(),
+        entity_id: entity_id.clone(),
+        beyond,
+        descending: list.reads_descending(),
+        limit: i64::from(list.size) + 1,
+    };
+    let lines = audit::list(&state.db, &query).await?;
+    Ok(Json(list.page(lines, |line| (String::new(), line.id), None)))
+}

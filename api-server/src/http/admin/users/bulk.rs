@@ -1,0 +1,127 @@
+//! `POST /admin/users/bulk`
+
+use super::{Trace, reason};
+use crate::{
+    http::{
+        App,
+        auth::Administrator,
+        body::Body,
+        problem::{self, Code, Problem, Result},
+    },
+    users::{
+        Role, account,
+        administration::{self, By, Verb},
+    },
+};
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The most users of one request.
+const MOST: usize = 100;
+
+/// What is done.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Action {
+    /// They may log in again.
+    Activate,
+    /// They may not.
+    Deactivate,
+    /// They get the role that is named.
+    Role,
+    /// Everything personal goes.
+    Delete,
+}
+
+/// What is done to whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bulk {
+    /// What.
+    action: Action,
+    /// To whom.
+    #[schema(min_items = 1, max_items = 100)]
+    ids: Vec<Uuid>,
+    /// The role, where the action is `ROLE`.
+    role: Option<Role>,
+    /// Why, for the audit log.
+    #[schema(max_length = 500)]
+    reason: Option<String>,
+}
+
+/// What became of one of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RowResult {
+    /// Whom.
+    id: Uuid,
+    /// Whether it is so now.
+    done: bool,
+    /// Why not: the code of the problem.
+    #[schema(example = "user.last_administrator")]
+    code: Option<&'static str>,
+    /// Why not, for people.
+    detail: Option<String>,
+}
+
+/// What became of each.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BulkResult {
+    /// In the order they were named.
+    results: Vec<RowResult>,
+}
+
+/// Do the same to many users. Each is done by itself: what can't be done to one keeps nothing from the others.
+#[utoipa::path(
+    post,
+    path = "/users/bulk",
+    tag = "users",
+    security(("access_token" = [])),
+    request_body = Bulk,
+    responses(
+        (status = 200, body = BulkResult),
+        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
+    ),
+)]
+pub(super) async fn bulk(
+    State(state): App,
+    Administrator(principal): Administrator,
+    trace: Trace,
+    body: Body<Bulk>,
+) -> Result<Json<BulkResult>> {
+    let Bulk { action, ids, role, reason: why } = body.value;
+    let verb = match (action, role) {
+        (Action::Activate, None) => Verb::Activate,
+        (Action::Deactivate, None) => Verb::Deactivate,
+        (Action::Delete, None) => Verb::Delete,
+        (Action::Role, Some(role)) => Verb::SetRole(role),
+        (Action::Role, None) => {
+            return Err(Problem::field(Code::Invalid, "role", "must be named with this action"));
+        }
+        (_, Some(_)) => return Err(Problem::field(Code::Invalid, "role", "has no meaning with this action")),
+    };
+    let distinct: BTreeSet<&Uuid> = ids.iter().collect();
+    if ids.is_empty() || ids.len() > MOST || distinct.len() < ids.len() {
+        return Err(Problem::field(Code::Invalid, "ids", format!("must name 1 to {MOST} users, each once")));
+    }
+    let (why, actor) = (reason(why)?, trace.actor(&principal));
+    let mut results = Vec::with_capacity(ids.len());
+    for id in ids {
+        let by = By { actor: &actor, reason: why.as_deref(), now: state.clock.now() };
+        let done = async {
+            let mut tx = state.db.begin().await?;
+            administration::apply(&state, &mut tx, by, id, verb).await?;
+            tx.commit().await.map_err(Problem::from)
+        };
+        let problem = done.await.err();
+        let detail = problem.as_ref().map(|problem| problem.body("").detail);
+        let code = problem.map(|problem| problem.code().code());
+        results.push(RowResult { id, done: code.is_none(), code, detail });
+    }
+    account::settled(&state);
+    Ok(Json(BulkResult { results }))
+}

@@ -1,0 +1,87 @@
+//! All SQL about idempotency keys.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as Time;
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Where a key counts.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) user: Uuid,
+    pub(super) route: &'static str,
+    pub(super) key: String,
+}
+
+/// An answer as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) fingerprint: Vec<u8>,
+    pub(super) status: i16,
+    pub(super) headers: Value,
+    pub(super) body: Vec<u8>,
+}
+
+/// Locks a scope until the transaction's end; whether nobody else has it.
+pub(super) async fn lock(db: &mut PgConnection, scope: &Scope) -> Result<bool, sqlx::Error> {
+    let name = format!("{} {} {}", scope.user, scope.route, scope.key);
+    sqlx::query_scalar!("select pg_try_advisory_xact_lock(hashtextextended($1, 7)) as \"ours!\"", name)
+        .fetch_one(db)
+        .await
+}
+
+/// The answer of then, if it was given since.
+pub(super) async fn find(
+    db: &mut PgConnection,
+    scope: &Scope,
+    since: Timestamp,
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query!(
+        "delete from idempotency_keys where user_id = $1 and route = $2 and key = $3 and created_at < $4",
+        scope.user,
+        scope.route,
+        scope.key,
+        Time::from(since) as _,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query_as!(
+        Stored,
+        "select fingerprint, status, headers, body from idempotency_keys where user_id = $1 and route = $2 and key = $3",
+        scope.user,
+        scope.route,
+        scope.key,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Keeps an answer.
+pub(super) async fn insert(
+    db: &mut PgConnection,
+    scope: &Scope,
+    stored: &Stored,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into idempotency_keys (user_id, route, key, fingerprint, status, headers, body, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        scope.user,
+        scope.route,
+        scope.key,
+        stored.fingerprint,
+        stored.status,
+        stored.headers,
+        stored.body,
+        Time::from(now) as _,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Forgets answers that were given before then.
+pub(super) async fn forget(db: &PgPool, before: Timestamp) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query!("delete from idempotency_keys where created_at < $1", Time::from(before) as _);
+    Ok(gone.execute(db).await?.rows_affected())
+}

@@ -1,0 +1,55 @@
+//! `DELETE /me`
+
+use crate::{
+    http::{
+        App,
+        auth::CurrentUser,
+        body::Body,
+        problem::{self, Result},
+    },
+    users::{
+        account::{self, Leave},
+        password::Password,
+    },
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// How one leaves.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leaving {
+    /// One's password.
+    #[schema(format = Password)]
+    password: String,
+    /// Whether everything personal is deleted, for good. Otherwise the account is deactivated: nobody can log in, and an administrator
+    /// can activate it again.
+    #[serde(default)]
+    erase: bool,
+}
+
+/// Leave: deactivate one's account, or delete what is personal of it. Records of payments stay, without a name.
+#[utoipa::path(
+    delete,
+    path = "/me",
+    tag = "me",
+    security(("access_token" = [])),
+    request_body = Leaving,
+    responses(
+        (status = 204, description = "Done; all sessions have ended."),
+        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "The password is wrong."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay."),
+    ),
+)]
+pub(super) async fn leave(
+    State(state): App,
+    CurrentUser(principal): CurrentUser,
+    body: Body<Leaving>,
+) -> Result<StatusCode> {
+    let Leaving { password, erase } = body.value;
+    let how = if erase { Leave::Delete } else { Leave::Deactivate };
+    account::leave(&state, &principal, &Password::given(&password), how).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,57 @@
+//! `POST /me/email`
+
+use crate::{
+    http::{
+        App,
+        auth::CurrentUser,
+        body::Body,
+        problem::{self, Fields, Result},
+        rate::{self, Limit},
+    },
+    users::{account, email::Email, password::Password},
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+const PER_EMAIL: Limit = Limit::per_hour("change-email", 5);
+
+/// The new address.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeEmail {
+    /// It.
+    #[schema(example = "ayu@example.org", max_length = 254)]
+    email: String,
+    /// One's password.
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Ask for another address. A link goes to the new one; with it the address is changed, all sessions end, and the old address is told.
+#[utoipa::path(
+    post,
+    path = "/me/email",
+    tag = "me",
+    security(("access_token" = [])),
+    request_body = ChangeEmail,
+    responses(
+        (status = 202, description = "A mail is on its way to the new address, unless somebody else has it."),
+        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "The password is wrong."),
+        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "It is no address."),
+    ),
+)]
+pub(super) async fn change(
+    State(state): App,
+    CurrentUser(principal): CurrentUser,
+    body: Body<ChangeEmail>,
+) -> Result<StatusCode> {
+    let ChangeEmail { email, password } = body.value;
+    let mut fields = Fields::new();
+    let email = fields.parse("email", Email::parse(&email));
+    let Some(email) = email else { return Err(fields.problem()) };
+    rate::take(&state, PER_EMAIL, email.as_str()).await?;
+    account::change_email(&state, &principal, &Password::given(&password), &email).await?;
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,102 @@
+//! The REST surface: every route, and what lies around all of them.
+
+pub mod admin;
+pub mod auth;
+pub mod body;
+pub mod etag;
+pub mod health;
+pub mod idempotency;
+pub mod me;
+pub mod openapi;
+pub mod pagination;
+pub mod path;
+pub mod problem;
+pub mod rate;
+pub mod request;
+pub mod sign_in;
+pub mod view;
+
+use crate::state::State;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware,
+};
+use problem::{Code, Problem};
+use std::{sync::Arc, time::Duration};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+/// What all requests share, as handlers get it.
+pub type App = axum::extract::State<Arc<State>>;
+
+/// What anybody may call. Every other route refuses whoever is not logged in; a test walks them all.
+pub const PUBLIC: &[(&str, &str)] = &[
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/api/v1/.well-known/jwks.json"),
+    ("POST", "/api/v1/auth/register"),
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/v1/auth/refresh"),
+    ("POST", "/api/v1/auth/logout"),
+    ("POST", "/api/v1/auth/email/verify"),
+    ("POST", "/api/v1/auth/email/resend"),
+    ("POST", "/api/v1/auth/password/forgot"),
+    ("POST", "/api/v1/auth/password/reset"),
+];
+
+/// All documented routes.
+pub fn routes() -> OpenApiRouter<Arc<State>> {
+    let api = OpenApiRouter::new().merge(sign_in::routes()).merge(me::routes()).merge(admin::routes());
+    OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
+}
+
+/// The service.
+pub fn router(state: &Arc<State>) -> Router {
+    let (router, document) = routes().split_for_parts();
+    around(router.merge(openapi::routes(document)), state)
+}
+
+/// Lays around routes what lies around all of them.
+pub fn around(router: Router<Arc<State>>, state: &Arc<State>) -> Router {
+    let limit = usize::try_from(state.http.body_limit_bytes).unwrap_or(usize::MAX);
+    router
+        .fallback(async || Problem::new(Code::NoRoute))
+        .method_not_allowed_fallback(async || Problem::new(Code::NoMethod))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            tracing::error!("a handler panicked");
+            axum::response::IntoResponse::into_response(Problem::new(Code::Internal))
+        }))
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(cors(&state.http.cors_origins))
+        .layer(middleware::from_fn_with_state(Arc::clone(state), request::around))
+        .with_state(Arc::clone(state))
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let exposed = [
+        request::REQUEST_ID,
+        header::ETAG,
+        header::RETRY_AFTER,
+        HeaderName::from_static("ratelimit-limit"),
+        HeaderName::from_static("ratelimit-remaining"),
+        HeaderName::from_static("ratelimit-reset"),
+    ];
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            request::REQUEST_ID,
+            idempotency::KEY,
+        ])
+        .expose_headers(exposed)
+        .max_age(Duration::from_secs(3600))
+}

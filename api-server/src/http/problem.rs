@@ -1,0 +1,304 @@
+//! What is answered when something is not as asked: RFC 9457, with codes from one registry.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use std::{borrow::Cow, time::Duration};
+use utoipa::ToSchema;
+
+/// The media type of problems.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
+        /// Every code there is. Stable: a client may decide by it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code as it is sent.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The status that goes with it.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// What it means, the same every time.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Something went wrong on our side; the log has it under the request's id.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side.";
+    /// The database is away, or all connections are busy.
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service can't answer right now.";
+    /// It took too long.
+    TimedOut = "timed_out", SERVICE_UNAVAILABLE, "The request took too long.";
+    /// No such route.
+    NoRoute = "request.no_such_route", NOT_FOUND, "There is no such address here.";
+    /// The route has no such method.
+    NoMethod = "request.method_not_allowed", METHOD_NOT_ALLOWED, "This address does not know that method.";
+    /// The body can't be read.
+    Malformed = "request.malformed", BAD_REQUEST, "The request can't be read.";
+    /// A value is out of bounds.
+    Invalid = "request.invalid", UNPROCESSABLE_ENTITY, "Some values can't be accepted.";
+    /// The body is too large.
+    TooLarge = "request.too_large", PAYLOAD_TOO_LARGE, "The request is too large.";
+    /// The body is of another kind.
+    MediaType = "request.media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.";
+    /// Too many requests.
+    RateLimited = "request.rate_limited", TOO_MANY_REQUESTS, "Too many requests.";
+    /// If-Match is missing.
+    PreconditionRequired = "request.precondition_required", PRECONDITION_REQUIRED, "The request must say which version it changes.";
+    /// If-Match is not what is there.
+    PreconditionFailed = "request.precondition_failed", PRECONDITION_FAILED, "It was changed in the meantime.";
+    /// The key was used for something else.
+    KeyReused = "idempotency.key_reused", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request.";
+    /// The first request with this key is still under way.
+    KeyInFlight = "idempotency.in_flight", CONFLICT, "The first request with this idempotency key is still under way.";
+    /// No such object, or somebody else's.
+    NotFound = "not_found", NOT_FOUND, "There is no such thing.";
+    /// No token.
+    Unauthenticated = "auth.required", UNAUTHORIZED, "You must be logged in.";
+    /// The token is not good, any more or at all.
+    BadToken = "auth.invalid_token", UNAUTHORIZED, "The access token is not accepted.";
+    /// Administrators only.
+    Forbidden = "auth.forbidden", FORBIDDEN, "Only administrators may do this.";
+    /// Address or password is wrong; never said which.
+    BadCredentials = "auth.invalid_credentials", UNAUTHORIZED, "E-mail address or password is wrong.";
+    /// Right, but the address has yet to be verified.
+    Unverified = "auth.email_not_verified", FORBIDDEN, "The e-mail address has not been verified yet.";
+    /// Right, but the account is off.
+    Deactivated = "auth.deactivated", FORBIDDEN, "The account is deactivated.";
+    /// The refresh token is not good, any more or at all.
+    BadRefreshToken = "auth.invalid_refresh_token", UNAUTHORIZED, "The refresh token is not accepted.";
+    /// A mailed token is not good, any more or at all.
+    BadOneTimeToken = "auth.invalid_one_time_token", BAD_REQUEST, "The link is no longer good.";
+    /// The password for the change is wrong.
+    WrongPassword = "auth.wrong_password", FORBIDDEN, "The current password is wrong.";
+    /// The address is taken.
+    EmailTaken = "user.email_taken", CONFLICT, "Another user has this e-mail address.";
+    /// Nobody would be left to administrate.
+    LastAdministrator = "user.last_administrator", CONFLICT, "The last active administrator must stay.";
+    /// A deleted user stays so.
+    UserDeleted = "user.deleted", CONFLICT, "The user is deleted.";
+}
+
+/// What is wrong with one value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where, as a path in the body: `email`, `items[2].name`; a query parameter by its name.
+    #[schema(example = "email")]
+    pub field: String,
+    /// What is wrong and what would be right.
+    #[schema(example = "is not an e-mail address")]
+    pub message: String,
+}
+
+/// A problem as it is sent.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body {
+    /// Names the kind of problem; the code as a URN.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:nakhoda:problem:not_found")]
+    pub kind: String,
+    /// The status of the answer.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// Stable; what a client decides by.
+    #[schema(example = "not_found")]
+    pub code: String,
+    /// What the code means.
+    pub title: String,
+    /// What it is here, for people.
+    pub detail: String,
+    /// Each value that can't be accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldError>,
+    /// To be named when asking for help; the log has it.
+    pub request_id: String,
+}
+
+/// A problem on its way out.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    headers: HeaderMap,
+}
+
+/// What handlers return.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
+impl Problem {
+    /// One of that code, with its title as detail.
+    pub fn new(code: Code) -> Self {
+        Self { code, detail: Cow::Borrowed(code.title()), errors: Vec::new(), headers: HeaderMap::new() }
+    }
+
+    /// One of that code with a detail.
+    pub fn with(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..Self::new(code) }
+    }
+
+    /// A value that can't be accepted.
+    pub fn field(code: Code, field: &str, message: impl Into<String>) -> Self {
+        Self::fields(code, vec![FieldError { field: field.to_owned(), message: message.into() }])
+    }
+
+    /// Values that can't be accepted.
+    pub fn fields(code: Code, errors: Vec<FieldError>) -> Self {
+        let all: Vec<String> = errors.iter().map(|one| format!("{} {}", one.field, one.message)).collect();
+        Self { detail: Cow::Owned(all.join("; ")), errors, ..Self::new(code) }
+    }
+
+    /// Too many requests; when to try again.
+    pub fn rate_limited(after: Duration) -> Self {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let mut problem = Self::with(Code::RateLimited, format!("Try again in {seconds} s."));
+        problem.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        problem
+    }
+
+    /// Something that nobody outside learns of.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "a request failed");
+        Self::new(Code::Internal)
+    }
+
+    /// Its code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// As it is sent in the answer to the request of that id.
+    pub fn body(&self, request_id: &str) -> Body {
+        Body {
+            kind: format!("urn:nakhoda:problem:{}", self.code.code()),
+            status: self.code.status().as_u16(),
+            code: self.code.code().to_owned(),
+            title: self.code.title().to_owned(),
+            detail: self.detail.to_string(),
+            errors: self.errors.clone(),
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    /// The answer to the request of that id.
+    pub fn answer(&self, request_id: &str) -> Response {
+        let mut response = (self.code.status(), Json(self.body(request_id))).into_response();
+        let headers = response.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let is_away = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_))
+            // Shutting down, starting up, too many connections, statement or lock timeout.
+            || error.as_database_error().and_then(|error| error.code()).is_some_and(|code| {
+                ["57P01", "57P02", "57P03", "53300", "57014", "55P03"].contains(&code.as_ref())
+            });
+        if is_away {
+            tracing::warn!(error = %chain(&error), "the database is away or overloaded");
+            let mut problem = Self::new(Code::Unavailable);
+            problem.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            return problem;
+        }
+        Self::internal(&error)
+    }
+}
+
+/// The middleware that knows the request's id writes the body; the problem travels to it beside the answer.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gathers what is wrong with a body, so that all of it is said at once.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// Nothing is wrong yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The parsed value; else what is wrong is noted.
+    pub fn parse<T, E: std::fmt::Display>(
+        &mut self,
+        field: &str,
+        parsed: std::result::Result<T, E>,
+    ) -> Option<T> {
+        parsed
+            .map_err(|error| {
+                self.0.push(FieldError { field: field.to_owned(), message: error.to_string() });
+            })
+            .ok()
+    }
+
+    /// The problem, where anything is wrong.
+    pub fn problem(self) -> Problem {
+        Problem::fields(Code::Invalid, self.0)
+    }
+
+    /// Whether anything is wrong.
+    ///
+    /// # Errors
+    /// All that is.
+    pub fn check(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.problem()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_is_used_twice_and_each_reads_well() {
+        let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.code()).collect();
+        codes.sort_unstable();
+        let all = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+        assert!(Code::ALL.iter().all(|code| code.title().ends_with('.') && !code.status().is_success()));
+    }
+
+    #[test]
+    fn a_pause_is_rounded_up_to_whole_seconds() {
+        let answer = Problem::rate_limited(Duration::from_millis(1200)).answer("r");
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+    }
+}

@@ -1,0 +1,197 @@
+//! Rates that hold across replicas. The database keeps one row a limit and subject; a replica takes several requests' worth at a time
+//! from it and spends them on its own, so that not every request writes.
+
+mod store;
+
+use super::problem::Problem;
+use crate::{clock, state::State};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+pub use store::forget_old;
+use uuid::Uuid;
+
+/// How much is allowed: so many at once, and as many again in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What it limits; a part of the row's key.
+    pub name: &'static str,
+    /// Requests in a period, which may also come at once.
+    pub burst: u32,
+    /// The period.
+    pub period: SignedDuration,
+}
+
+impl Limit {
+    /// `count` a minute.
+    pub const fn per_minute(name: &'static str, count: u32) -> Self {
+        Self { name, burst: count, period: SignedDuration::from_mins(1) }
+    }
+
+    /// `count` an hour.
+    pub const fn per_hour(name: &'static str, count: u32) -> Self {
+        Self { name, burst: count, period: SignedDuration::from_hours(1) }
+    }
+
+    fn cost(self, requests: u32) -> SignedDuration {
+        let micros = self.period.as_micros() * i128::from(requests) / i128::from(self.burst.max(1));
+        SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+}
+
+/// Where a request stands with the limit that it was counted against last, for the headers of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Requests in a period.
+    pub limit: u32,
+    /// How many are left now.
+    pub remaining: u32,
+    /// In how many seconds all of them are there again.
+    pub reset_seconds: u64,
+}
+
+tokio::task_local! {
+    /// The standing of the request that is being answered.
+    pub static STANDING: Cell<Option<Standing>>;
+}
+
+fn note(limit: Limit, arrival: Timestamp, now: Timestamp) {
+    let ahead = arrival.duration_since(now).max(SignedDuration::ZERO);
+    let left = (limit.period - ahead).max(SignedDuration::ZERO).as_micros() * i128::from(limit.burst)
+        / limit.period.as_micros().max(1);
+    let standing = Standing {
+        limit: limit.burst,
+        remaining: u32::try_from(left).unwrap_or(limit.burst),
+        reset_seconds: u64::try_from(ahead.as_secs()).unwrap_or_default() + 1,
+    };
+    // Outside of a request nobody wants to know.
+    let _ = STANDING.try_with(|cell| cell.set(Some(standing)));
+}
+
+/// What a replica took and has not spent yet.
+#[derive(Clone, Debug)]
+pub struct Leases(moka::sync::Cache<String, Arc<AtomicU32>>);
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build())
+    }
+}
+
+impl Leases {
+    fn spend(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|left| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        })
+    }
+
+    fn keep(&self, key: String, more: u32) {
+        let left = self.0.get_with(key, Arc::default);
+        left.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// Takes one request from a limit.
+///
+/// # Errors
+/// 429 with the time to wait; otherwise as the database's.
+pub async fn take(state: &State, limit: Limit, subject: &str) -> Result<(), Problem> {
+    let now = state.clock.now();
+    match take_several(state, limit, subject, 1, now).await? {
+        Ok(()) => Ok(()),
+        Err(wait) => Err(refused(state, limit, wait)),
+    }
+}
+
+/// Takes one request from what this replica has of a limit, which it fills up a twentieth at a time.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_leased(state: &State, limit: Limit, subject: &str) -> Result<(), Problem> {
+    let key = format!("{}:{subject}", limit.name);
+    if state.leases.spend(&key) {
+        return Ok(());
+    }
+    let (now, several) = (state.clock.now(), (limit.burst / 20).max(1));
+    if several > 1 && take_several(state, limit, subject, several, now).await?.is_ok() {
+        state.leases.keep(key, several - 1);
+        return Ok(());
+    }
+    take(state, limit, subject).await
+}
+
+fn refused(state: &State, limit: Limit, wait: SignedDuration) -> Problem {
+    state.metrics.rate_limited(limit.name);
+    Problem::rate_limited(Duration::try_from(wait).unwrap_or_default())
+}
+
+/// The generic cell rate algorithm: each request moves the time of arrival on by its cost, as far ahead as the burst reaches.
+async fn take_several(
+    state: &State,
+    limit: Limit,
+    subject: &str,
+    requests: u32,
+    now: Timestamp,
+) -> Result<Result<(), SignedDuration>, sqlx::Error> {
+    let key = format!("{}:{subject}", limit.name);
+    let cost = limit.cost(requests);
+    let furthest = clock::after(now, limit.period - cost);
+    if let Some(arrival) = store::advance(&state.db, &key, now, clock::after(now, cost), furthest).await? {
+        note(limit, arrival, now);
+        return Ok(Ok(()));
+    }
+    let arrival = store::arrival(&state.db, &key).await?.unwrap_or(now);
+    note(limit, arrival, now);
+    Ok(Err(arrival.duration_since(furthest).max(SignedDuration::from_secs(1))))
+}
+
+/// A user's requests of any kind.
+///
+/// # Errors
+/// As [`take`].
+pub async fn user(state: &State, id: Uuid) -> Result<(), Problem> {
+    take_leased(state, Limit::per_minute("user", state.http.rate_per_user), &id.to_string()).await
+}
+
+/// Requests of one network that anybody may make: to log in, to register.
+///
+/// # Errors
+/// As [`take`].
+pub async fn network(state: &State, network: &str) -> Result<(), Problem> {
+    take(state, Limit::per_minute("address", state.http.rate_per_address), network).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_costs_its_share_of_the_period() {
+        assert_eq!(Limit::per_minute("x", 120).cost(1), SignedDuration::from_millis(500));
+        assert_eq!(Limit::per_minute("x", 120).cost(120), SignedDuration::from_mins(1));
+    }
+
+    #[test]
+    fn the_headers_say_what_is_left_and_when_all_of_it_is_back() {
+        let (limit, now) = (Limit::per_minute("x", 120), Timestamp::UNIX_EPOCH);
+        let standing = STANDING.sync_scope(Cell::new(None), || {
+            note(limit, now + SignedDuration::from_secs(15), now);
+            STANDING.with(Cell::take)
+        });
+        assert_eq!(standing, Some(Standing { limit: 120, remaining: 90, reset_seconds: 16 }));
+    }
+
+    #[test]
+    fn what_was_taken_is_spent_once() {
+        let leases = Leases::default();
+        assert!(!leases.spend("a"));
+        leases.keep("a".to_owned(), 2);
+        assert_eq!([leases.spend("a"), leases.spend("a"), leases.spend("a")], [true, true, false]);
+    }
+}

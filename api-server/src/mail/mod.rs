@@ -1,0 +1,108 @@
+//! Mail. What is to go out is written as a row in the transaction of its cause; a sender takes it from there, tries again with growing
+//! pauses, and gives up in the open. Every try carries the same Message-ID.
+
+pub mod compose;
+pub mod prepare;
+pub mod sender;
+pub mod store;
+
+use crate::{
+    random,
+    users::{Language, User, email::Email},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+pub use store::forget;
+use uuid::Uuid;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// What a mail is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind { $($(#[$doc])* $name,)* }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// As the database has it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Reads what the database has.
+            pub fn of(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A link that proves the address one registered with.
+    VerifyEmail = "VERIFY_EMAIL";
+    /// The address is proven; what one can do now.
+    Welcome = "WELCOME";
+    /// Somebody registered with an address that has an account.
+    AlreadyRegistered = "ALREADY_REGISTERED";
+    /// A link to set a new password.
+    ResetPassword = "RESET_PASSWORD";
+    /// The password was changed.
+    PasswordChanged = "PASSWORD_CHANGED";
+    /// A link that proves the new address.
+    ChangeEmail = "CHANGE_EMAIL";
+    /// The address was changed; told at the old one.
+    EmailChanged = "EMAIL_CHANGED";
+    /// The account was deactivated.
+    AccountDeactivated = "ACCOUNT_DEACTIVATED";
+    /// The account was activated again.
+    AccountActivated = "ACCOUNT_ACTIVATED";
+    /// The account was deleted.
+    AccountDeleted = "ACCOUNT_DELETED";
+    /// An administrator made an account; a link to set its password.
+    Invitation = "INVITATION";
+}
+
+/// A mail to be written.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// About what.
+    pub kind: Kind,
+    /// To which address.
+    pub recipient: String,
+    /// To which user, where it is known.
+    pub user_id: Option<Uuid>,
+    /// In which language.
+    pub language: Language,
+    /// What the text needs beside that.
+    pub data: Value,
+}
+
+impl New {
+    /// One to a user.
+    pub fn to(user: &User, kind: Kind) -> Self {
+        Self {
+            kind,
+            recipient: user.email.clone(),
+            user_id: Some(user.id),
+            language: user.language,
+            data: json!({"name": user.name}),
+        }
+    }
+
+    /// One to whoever has an address; looked at when it is sent.
+    pub fn to_address(email: &Email, language: Language, kind: Kind) -> Self {
+        Self { kind, recipient: email.as_str().to_owned(), user_id: None, language, data: json!({}) }
+    }
+}
+
+/// Writes a mail that goes out once the transaction has ended well.
+///
+/// # Errors
+/// As the database's.
+pub async fn queue(db: &mut PgConnection, new: &New, now: Timestamp) -> Result<Uuid, sqlx::Error> {
+    let id = random::id(now);
+    store::insert(db, id, new, now).await?;
+    Ok(id)
+}

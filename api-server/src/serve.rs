@@ -1,0 +1,158 @@
+//! Serving: from settings to a running process, and its end.
+
+use crate::{
+    clock::Clock,
+    config, db,
+    http::{self, rate::Leases},
+    mail::sender::{Sender, SenderError},
+    metrics::Metrics,
+    secret_key::SecretKey,
+    sessions::{self, cache::Cache, keys::Keys},
+    state::State,
+    users::{
+        backoff,
+        password::{HashError, Hasher},
+    },
+};
+use jiff::SignedDuration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long requests may take to end once the process is told to stop.
+const GRACE: Duration = Duration::from_secs(20);
+/// Between two looks at the signing keys.
+const KEYS: Duration = Duration::from_secs(60);
+/// Between two looks while there are none yet.
+const KEYS_MISSING: Duration = Duration::from_secs(1);
+/// Between two times of tidying up.
+const TIDY: Duration = Duration::from_secs(600);
+/// How long a session that is over is kept, for whoever looks into what happened.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Everything it takes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database.
+    pub database: config::Database,
+    /// HTTP.
+    pub http: config::Http,
+    /// Passwords.
+    pub passwords: config::Passwords,
+    /// Mail.
+    pub mail: config::Mail,
+    /// The installation's secret.
+    pub secret: SecretKey,
+}
+
+/// Why the process can't start. A database that is away is no reason: it says so until it is back.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database's settings.
+    #[error(transparent)]
+    Database(#[from] db::DatabaseError),
+    /// The parameters of passwords' hashes.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// Mail's settings.
+    #[error(transparent)]
+    Mail(#[from] SenderError),
+}
+
+/// What all requests share, and the sender of mail where a mail server is named.
+///
+/// # Errors
+/// [`StartError`].
+pub fn build(settings: Settings, clock: Clock) -> Result<(Arc<State>, Option<Sender>), StartError> {
+    let Settings { database, http, passwords, mail, secret } = settings;
+    let state = State {
+        db: db::pool(&database.database_url, database.database_connections, database.statement_timeout())?,
+        clock,
+        secret,
+        http,
+        hasher: Hasher::new(passwords)?,
+        keys: Keys::default(),
+        sessions: Cache::default(),
+        leases: Leases::default(),
+        metrics: Metrics::default(),
+        mail_is_due: tokio::sync::Notify::new(),
+    };
+    Ok((Arc::new(state), Sender::new(&mail)?))
+}
+
+/// Serves until told to stop; then requests under way and mails under way are finished.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    state: Arc<State>,
+    sender: Option<Sender>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let work = TaskTracker::new();
+    work.spawn(keep_keys(Arc::clone(&state), stop.clone()));
+    work.spawn(tidy(Arc::clone(&state), stop.clone()));
+    match sender {
+        Some(sender) => {
+            let (state, stop) = (Arc::clone(&state), stop.clone());
+            work.spawn(async move { sender.run(state, stop).await });
+        }
+        None => tracing::warn!(
+            "no mail server is named (--smtp-url): mails are kept and none is sent by this process"
+        ),
+    }
+    work.close();
+    let service = http::router(&state).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let bound = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = bound => tracing::warn!("requests that took too long to end were cut off"),
+    }
+    // A listener that failed stops the rest too.
+    stop.cancel();
+    if tokio::time::timeout(GRACE, work.wait()).await.is_err() {
+        tracing::warn!("background work that took too long to end was cut off; it is done again");
+    }
+    state.db.close().await;
+    Ok(())
+}
+
+async fn keep_keys(state: Arc<State>, stop: CancellationToken) {
+    loop {
+        let now = state.clock.now();
+        if let Err(error) = state.keys.load(&state.db, &state.secret, now).await {
+            tracing::warn!(%error, "the signing keys can't be read; those known so far stay");
+        }
+        let pause = if state.keys.is_ready(now) { KEYS } else { KEYS_MISSING };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Takes away what is over: sessions, failed logins, rates.
+async fn tidy(state: Arc<State>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY) => {}
+            () = stop.cancelled() => return,
+        }
+        let now = state.clock.now();
+        let old = crate::clock::before(now, KEPT);
+        let done = async {
+            while sessions::forget_old(&state.db, old).await? > 0 {}
+            backoff::forget_old(&state.db, now).await?;
+            http::idempotency::forget_old(&state.db, now).await?;
+            http::rate::forget_old(&state.db, now).await
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(%error, "what is over can't be taken away; it is tried again");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What all requests share.
+
+use crate::{
+    clock::Clock,
+    config,
+    http::rate::Leases,
+    metrics::Metrics,
+    secret_key::SecretKey,
+    sessions::{cache::Cache, keys::Keys},
+    users::password::Hasher,
+};
+use sqlx::PgPool;
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct State {
+    /// The database, as the application's role.
+    pub db: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// The installation's secret.
+    pub secret: SecretKey,
+    /// Settings of the HTTP side.
+    pub http: config::Http,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// The keys of access tokens.
+    pub keys: Keys,
+    /// Sessions that were good a moment ago.
+    pub sessions: Cache,
+    /// Requests that limits have left for this replica.
+    pub leases: Leases,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Wakes the sender of mail in this process.
+    pub mail_is_due: tokio::sync::Notify,
+}

@@ -1,0 +1,194 @@
+//! What people change about their own account. What an intruder would change first asks for the password, tells the owner by mail, and
+//! ends the other sessions.
+
+use super::{
+    User,
+    email::Email,
+    one_time::{self, Purpose},
+    password::{Matches, Password},
+    store,
+};
+use crate::{
+    http::problem::{Code, Problem},
+    http::rate::{self, Limit},
+    mail::{self, Kind},
+    sessions::{self, EndReason, Principal},
+    state::State,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Tries of the current password, so that an open session is no place to guess it.
+const TRIES: Limit = Limit::per_hour("own-password", 10);
+
+/// The user of a session.
+///
+/// # Errors
+/// 401 where there is none any more.
+pub async fn of(state: &State, principal: &Principal) -> Result<User, Problem> {
+    store::find(&state.db, principal.user_id).await?.ok_or_else(|| Problem::new(Code::BadToken))
+}
+
+/// Whether the password is the user's.
+async fn confirm(state: &State, user: Uuid, password: &Password) -> Result<(), Problem> {
+    rate::take(state, TRIES, &user.to_string()).await?;
+    let hash = store::password_hash(&state.db, user).await?;
+    match state.hasher.verify(password, hash.as_deref()).await? {
+        Matches::No => Err(Problem::new(Code::WrongPassword)),
+        Matches::Yes | Matches::YesButOld => Ok(()),
+    }
+}
+
+/// Changes the password. Other sessions end.
+///
+/// # Errors
+/// [`Code::WrongPassword`].
+pub async fn change_password(
+    state: &State,
+    principal: &Principal,
+    current: &Password,
+    new: &Password,
+) -> Result<(), Problem> {
+    confirm(state, principal.user_id, current).await?;
+    let hash = state.hasher.hash(new).await?;
+    let mut tx = state.db.begin().await?;
+    set_password(state, &mut tx, principal.user_id, Some(principal.session_id), &hash).await?;
+    tx.commit().await?;
+    settled(state);
+    Ok(())
+}
+
+/// Sets a new password by a mailed token. All sessions end, and the address counts as verified: the mail was read there.
+///
+/// # Errors
+/// [`Code::BadOneTimeToken`].
+pub async fn reset_password(state: &State, token: &str, new: &Password) -> Result<(), Problem> {
+    let now = state.clock.now();
+    let bad = || Problem::new(Code::BadOneTimeToken);
+    let id = one_time::parse(&state.secret, Purpose::ResetPassword, token).ok_or_else(bad)?;
+    let hash = state.hasher.hash(new).await?;
+    let mut tx = state.db.begin().await?;
+    let proven = store::spend_one_time(&mut tx, id, Purpose::ResetPassword, now).await?.ok_or_else(bad)?;
+    let user = store::lock(&mut tx, proven.user_id)
+        .await?
+        .filter(|user| user.email == proven.email && user.deleted_at.is_none());
+    let user = user.ok_or_else(bad)?;
+    set_password(state, &mut tx, user.id, None, &hash).await?;
+    if user.email_verified_at.is_none() {
+        store::save(&mut tx, &User { email_verified_at: Some(now), ..user }, now).await?;
+    }
+    tx.commit().await?;
+    settled(state);
+    Ok(())
+}
+
+async fn set_password(
+    state: &State,
+    db: &mut PgConnection,
+    user: Uuid,
+    but: Option<Uuid>,
+    hash: &str,
+) -> Result<(), Problem> {
+    let now = state.clock.now();
+    let owner = store::lock(db, user).await?.ok_or_else(|| Problem::new(Code::BadToken))?;
+    store::set_password(db, user, Some(hash), now).await?;
+    store::spend_all(db, user, None, now).await?;
+    sessions::end_all(db, user, but, EndReason::PasswordChanged, now).await?;
+    mail::queue(db, &mail::New::to(&owner, Kind::PasswordChanged), now).await?;
+    Ok(())
+}
+
+/// Begins a change of the address: a link goes to the new one. It is answered alike where somebody else has it.
+///
+/// # Errors
+/// [`Code::WrongPassword`].
+pub async fn change_email(
+    state: &State,
+    principal: &Principal,
+    password: &Password,
+    email: &Email,
+) -> Result<(), Problem> {
+    confirm(state, principal.user_id, password).await?;
+    let now = state.clock.now();
+    let user = of(state, principal).await?;
+    let mut tx = state.db.begin().await?;
+    store::spend_all(&mut tx, user.id, Some(Purpose::ChangeEmail), now).await?;
+    let asks = mail::New { recipient: email.as_str().to_owned(), ..mail::New::to(&user, Kind::ChangeEmail) };
+    mail::queue(&mut tx, &asks, now).await?;
+    tx.commit().await?;
+    state.mail_is_due.notify_one();
+    Ok(())
+}
+
+/// What becomes of an account that its owner gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// It is off; an administrator can switch it on again.
+    Deactivate,
+    /// What is personal is gone for good.
+    Delete,
+}
+
+/// Deactivates or deletes one's own account.
+///
+/// # Errors
+/// [`Code::WrongPassword`]; [`Code::LastAdministrator`].
+pub async fn leave(
+    state: &State,
+    principal: &Principal,
+    password: &Password,
+    leave: Leave,
+) -> Result<(), Problem> {
+    confirm(state, principal.user_id, password).await?;
+    let mut tx = state.db.begin().await?;
+    let user = store::lock(&mut tx, principal.user_id).await?.ok_or_else(|| Problem::new(Code::BadToken))?;
+    remove(state, &mut tx, &user, leave).await?;
+    tx.commit().await?;
+    settled(state);
+    Ok(())
+}
+
+/// Deactivates or deletes a user within a transaction, ends the sessions and tells the owner.
+///
+/// # Errors
+/// [`Code::LastAdministrator`].
+pub async fn remove(state: &State, db: &mut PgConnection, user: &User, leave: Leave) -> Result<(), Problem> {
+    let now = state.clock.now();
+    keeps_an_administrator(db, user).await?;
+    let (kind, reason) = match leave {
+        Leave::Deactivate => (Kind::AccountDeactivated, EndReason::Deactivated),
+        Leave::Delete => (Kind::AccountDeleted, EndReason::Deleted),
+    };
+    sessions::end_all(db, user.id, None, reason, now).await?;
+    store::spend_all(db, user.id, None, now).await?;
+    match leave {
+        Leave::Deactivate => {
+            let deactivated = User { deactivated_at: user.deactivated_at.or(Some(now)), ..user.clone() };
+            store::save(db, &deactivated, now).await?;
+        }
+        Leave::Delete => {
+            mail::forget(db, user.id).await?;
+            store::erase(db, user.id, now).await?;
+        }
+    }
+    mail::queue(db, &mail::New::to(user, kind), now).await?;
+    Ok(())
+}
+
+/// Refuses what would leave nobody to administrate.
+///
+/// # Errors
+/// [`Code::LastAdministrator`].
+pub async fn keeps_an_administrator(db: &mut PgConnection, user: &User) -> Result<(), Problem> {
+    let is_one = user.role == super::Role::Administrator && user.deactivated_at.is_none();
+    if is_one && store::other_administrators(db, user.id).await? == 0 {
+        return Err(Problem::new(Code::LastAdministrator));
+    }
+    Ok(())
+}
+
+/// What follows a commit that ended sessions or queued mail.
+pub fn settled(state: &State) {
+    state.sessions.forget_all();
+    state.mail_is_due.notify_one();
+}

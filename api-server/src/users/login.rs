@@ -1,0 +1,62 @@
+//! Logging in.
+
+use super::{
+    User, backoff,
+    email::Email,
+    password::{Matches, Password},
+    store,
+};
+use crate::{
+    http::{
+        problem::{Code, Problem},
+        request::ClientAddress,
+    },
+    sessions::{self, Issued},
+    state::State,
+};
+
+/// Logs somebody in. Address and password are looked at before anything is said of the account.
+///
+/// # Errors
+/// [`Code::BadCredentials`], [`Code::Unverified`], [`Code::Deactivated`]; 429 after too many tries.
+pub async fn log_in(
+    state: &State,
+    email: &Email,
+    password: &Password,
+    address: ClientAddress,
+    user_agent: Option<&str>,
+) -> Result<(User, Issued), Problem> {
+    let now = state.clock.now();
+    let network = address.network();
+    let found = store::find_by_email(&state.db, email).await?;
+    let id = found.as_ref().map(|(user, _)| user.id);
+    let is_known = backoff::is_known(&state.db, id, &network, now).await?;
+    backoff::admit(&state.db, email.as_str(), &network, is_known, now).await?;
+    let hash = found.as_ref().and_then(|(_, hash)| hash.as_deref());
+    let matches = state.hasher.verify(password, hash).await?;
+    let (Some((user, hash)), true) = (found, matches != Matches::No) else {
+        state.metrics.logged_in("refused");
+        return Err(Problem::new(Code::BadCredentials));
+    };
+    if user.deactivated_at.is_some() {
+        return Err(Problem::new(Code::Deactivated));
+    }
+    if user.email_verified_at.is_none() {
+        return Err(Problem::new(Code::Unverified));
+    }
+    let stronger = match matches {
+        Matches::YesButOld => Some(state.hasher.hash(password).await?),
+        _ => None,
+    };
+    let mut tx = state.db.begin().await?;
+    if let (Some(new), Some(old)) = (stronger, hash) {
+        store::rehash(&mut tx, user.id, &old, &new).await?;
+    }
+    backoff::forgive(&mut tx, email.as_str(), &network).await?;
+    backoff::know(&mut tx, user.id, &network, now).await?;
+    store::logged_in(&mut tx, user.id, now).await?;
+    let issued = sessions::begin(state, &mut tx, (user.id, user.role), address, user_agent).await?;
+    tx.commit().await?;
+    state.metrics.logged_in("accepted");
+    Ok((User { last_login_at: Some(now), ..user }, issued))
+}

@@ -1,0 +1,241 @@
+//! Passwords: which are good enough, and their hashes, made off the async threads and a few at a time.
+
+use crate::{
+    config,
+    http::problem::{Code, Problem},
+};
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The fewest characters.
+const SHORTEST: usize = 10;
+/// The most characters; more cost time and add nothing.
+const LONGEST: usize = 200;
+/// How many may wait for each that is being hashed; whoever comes then is told to come again.
+const QUEUE: usize = 25;
+
+/// A password in compatibility form, of a bearable length.
+#[derive(Clone, Debug)]
+pub struct Password(SecretString);
+
+/// Why a password is not accepted as a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Too short.
+    #[error("has fewer than {SHORTEST} characters")]
+    TooShort,
+    /// Too long.
+    #[error("has more than {LONGEST} characters")]
+    TooLong,
+    /// Found in a list of common ones, or guessed from what is known of the user.
+    #[error("is too easy to guess; use several unrelated words, or let a password manager make one")]
+    TooCommon,
+}
+
+impl Password {
+    /// A password to be compared. Any text may be one.
+    pub fn given(text: &str) -> Self {
+        let normal: String = text.nfkc().take(4 * LONGEST).collect();
+        Self(normal.into())
+    }
+
+    /// A new password, of somebody of whom these things are known.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub fn new(text: &str, known: &[&str]) -> Result<Self, PasswordError> {
+        if text.len() > 8 * LONGEST {
+            return Err(PasswordError::TooLong);
+        }
+        let password = Self::given(text);
+        let length = password.0.expose_secret().chars().count();
+        if length < SHORTEST {
+            return Err(PasswordError::TooShort);
+        }
+        if length > LONGEST {
+            return Err(PasswordError::TooLong);
+        }
+        let mut known: Vec<&str> = known.to_vec();
+        known.push("nakhoda");
+        // Only so much is looked at: the time it takes grows faster than the text.
+        let looked_at: String = password.0.expose_secret().chars().take(64).collect();
+        if zxcvbn::zxcvbn(&looked_at, &known).score() < zxcvbn::Score::Two {
+            return Err(PasswordError::TooCommon);
+        }
+        Ok(password)
+    }
+}
+
+/// What comparing a password found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matches {
+    /// It is another.
+    No,
+    /// It is the one.
+    Yes,
+    /// It is the one, and its hash was made with weaker parameters than today's.
+    YesButOld,
+}
+
+/// Hashes passwords with today's parameters.
+#[derive(Debug, Clone)]
+pub struct Hasher {
+    argon2: Argon2<'static>,
+    slots: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+    /// Compared with where there is no user, so that this takes as long.
+    nobody: Arc<str>,
+}
+
+/// Why hashing failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// The parameters are out of the algorithm's bounds.
+    #[error("argon2 does not take these parameters: {0}")]
+    Parameters(argon2::Error),
+    /// The library refused.
+    #[error("a password can't be hashed: {0}")]
+    Hash(argon2::password_hash::Error),
+    /// The thread was lost.
+    #[error("the thread that hashes was lost")]
+    Lost(#[from] tokio::task::JoinError),
+    /// A hash in the database is none.
+    #[error("a password's hash in the database can't be read: {0}")]
+    Unreadable(argon2::password_hash::phc::Error),
+}
+
+impl Hasher {
+    /// One with these parameters.
+    ///
+    /// # Errors
+    /// [`HashError`].
+    pub fn new(settings: config::Passwords) -> Result<Self, HashError> {
+        let params = Params::new(settings.argon2_memory_kib, settings.argon2_passes, 1, None);
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(HashError::Parameters)?);
+        let nobody: PasswordHash =
+            argon2.hash_password(&crate::random::bytes::<32>()).map_err(HashError::Hash)?;
+        let at_once = usize::from(settings.argon2_at_once);
+        Ok(Self {
+            argon2,
+            slots: Arc::new(Semaphore::new(at_once)),
+            queue: Arc::new(Semaphore::new(at_once * (1 + QUEUE))),
+            nobody: nobody.to_string().into(),
+        })
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// 429 when too many wait.
+    pub async fn hash(&self, password: &Password) -> Result<String, Problem> {
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        self.run(move || {
+            let hash: PasswordHash =
+                argon2.hash_password(password.0.expose_secret().as_bytes()).map_err(HashError::Hash)?;
+            Ok(hash.to_string())
+        })
+        .await
+    }
+
+    /// Compares a password with a hash; with none it takes as long and is another.
+    ///
+    /// # Errors
+    /// 429 when too many wait.
+    pub async fn verify(&self, password: &Password, hash: Option<&str>) -> Result<Matches, Problem> {
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let is_somebody = hash.is_some();
+        let hash = hash.unwrap_or(&self.nobody).to_owned();
+        self.run(move || {
+            let parsed = PasswordHash::new(&hash).map_err(HashError::Unreadable)?;
+            let is_it = argon2.verify_password(password.0.expose_secret().as_bytes(), &parsed).is_ok();
+            let params = Params::try_from(&parsed).map_err(HashError::Hash)?;
+            let today = argon2.params();
+            let is_old = params.m_cost() < today.m_cost() || params.t_cost() < today.t_cost();
+            Ok(match (is_it && is_somebody, is_old) {
+                (false, _) => Matches::No,
+                (true, false) => Matches::Yes,
+                (true, true) => Matches::YesButOld,
+            })
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else {
+            return Err(Problem::rate_limited(Duration::from_secs(2)));
+        };
+        let slot =
+            Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Problem::new(Code::Unavailable))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            // Held by the thread: a request that was given up has not freed the memory yet.
+            drop((slot, place));
+            done
+        });
+        let done = done.await.map_err(HashError::from).and_then(|done| done);
+        done.map_err(|error| Problem::internal(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher(memory: u32) -> Hasher {
+        let settings = config::Passwords { argon2_memory_kib: memory, argon2_passes: 1, argon2_at_once: 1 };
+        Hasher::new(settings).unwrap()
+    }
+
+    #[test]
+    fn common_and_guessable_passwords_are_refused() {
+        let check = |text: &str| Password::new(text, &["ayu@example.com", "Ayu Lestari"]).err();
+        assert_eq!(check("short"), Some(PasswordError::TooShort));
+        assert_eq!(check(&"x9 ".repeat(67)), Some(PasswordError::TooLong));
+        assert_eq!(check(&"x".repeat(1_000_000)), Some(PasswordError::TooLong));
+        for common in
+            ["password123", "1234567890", "qwertyuiop", "aaaaaaaaaaaa", "ayu@example.com", "nakhodanakhoda"]
+        {
+            assert_eq!(check(common), Some(PasswordError::TooCommon), "{common}");
+        }
+        assert_eq!(check("kapal layar putih 7"), None);
+    }
+
+    #[tokio::test]
+    async fn a_password_matches_its_hash_in_any_unicode_form_and_no_other() {
+        let hasher = hasher(64);
+        let hash = hasher.hash(&Password::given("cafe\u{301} di pelabuhan")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        let matches = async |text: &str| hasher.verify(&Password::given(text), Some(&hash)).await.unwrap();
+        assert_eq!(matches("café di pelabuhan").await, Matches::Yes);
+        assert_eq!(matches("cafe di pelabuhan").await, Matches::No);
+        assert_eq!(hasher.verify(&Password::given("x"), None).await.unwrap(), Matches::No);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_weaker_parameters_is_told() {
+        let old = hasher(64).hash(&Password::given("kapal layar putih")).await.unwrap();
+        let today = hasher(128);
+        assert_eq!(
+            today.verify(&Password::given("kapal layar putih"), Some(&old)).await.unwrap(),
+            Matches::YesButOld
+        );
+    }
+
+    #[tokio::test]
+    async fn more_than_can_wait_are_sent_away() {
+        let hasher = hasher(64);
+        let all = (0..=QUEUE + 1)
+            .map(|_| async { hasher.hash(&Password::given("kapal layar putih")).await.is_err() });
+        let refused = futures::future::join_all(all).await.into_iter().filter(|refused| *refused).count();
+        assert_eq!(refused, 1);
+    }
+}

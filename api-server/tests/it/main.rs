@@ -1,0 +1,11 @@
+//! The API through its own door: HTTP, on a real PostgreSQL under the application's role, with a real mail server.
+
+mod account;
+mod administration;
+mod database;
+mod layers;
+mod mail;
+mod routes;
+mod sessions;
+mod sign_in;
+mod world;

@@ -1,0 +1,284 @@
+//! What each test gets: a database of its own, a mail server, and as many API servers on them as it wants.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use api_server::clock::Clock;
+use api_server::secret_key::SecretKey;
+use api_server::serve::{self, Settings};
+use api_server::{config, db};
+use e2e::mail_catcher::MailCatcher;
+use e2e::postgres::{APPLICATION, Durability, OWNER, Postgres};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for what must come.
+pub const BOUND: Duration = Duration::from_secs(30);
+/// A password that nobody guesses.
+pub const PASSWORD: &str = "kapal layar putih 7";
+/// The migrated database that all others are copies of.
+const TEMPLATE: &str = "template_of_tests";
+/// The installation's secret.
+const SECRET: &str = "bmFraG9kYSB0ZXN0cyBvbmx5IG5ha2hvZGEgdGVzdHM=";
+
+static SERVER: OnceCell<Arc<Postgres>> = OnceCell::const_new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// The PostgreSQL of this run, with the migrated template.
+pub async fn postgres() -> Result<Arc<Postgres>> {
+    let server = SERVER.get_or_try_init(|| async {
+        let home = forget_ended_runs()?;
+        std::fs::create_dir_all(&home)?;
+        let server = Postgres::start(&home, &home, Durability::Forgotten).await?;
+        server.make_database(TEMPLATE)?;
+        db::migrate(&server.url(OWNER, TEMPLATE).into()).await?;
+        anyhow::Ok(Arc::new(server))
+    });
+    Ok(Arc::clone(server.await?))
+}
+
+/// A folder for this run; those of runs that have ended are removed.
+fn forget_ended_runs() -> Result<PathBuf> {
+    let name = |pid: u32| format!("nakhoda-tests-{pid}");
+    for entry in std::fs::read_dir("/var/tmp")?.flatten() {
+        let text = entry.file_name().to_string_lossy().into_owned();
+        let pid = text.strip_prefix("nakhoda-tests-").and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
+            // Another run may be doing the same.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(PathBuf::from("/var/tmp").join(name(std::process::id())))
+}
+
+/// A database of one test.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub server: Arc<Postgres>,
+    pub name: String,
+}
+
+impl Database {
+    /// A migrated one.
+    pub async fn new() -> Result<Self> {
+        let server = postgres().await?;
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let copy = format!("create database {name} template {TEMPLATE} owner {OWNER} strategy file_copy");
+        let at_once = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || at_once.sql("postgres", &copy)).await??;
+        Ok(Self { server, name })
+    }
+
+    /// Its address as the application's role.
+    pub fn url(&self) -> String {
+        self.server.url(APPLICATION, &self.name)
+    }
+}
+
+/// A test's world.
+pub struct World {
+    pub database: Database,
+    pub mail: MailCatcher,
+    pub clock: Clock,
+    pub api: Api,
+}
+
+impl World {
+    pub async fn new() -> Result<Self> {
+        Self::with(|_| {}).await
+    }
+
+    /// One with other settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Result<Self> {
+        let (database, mail, clock) = (Database::new().await?, MailCatcher::start().await?, Clock::system());
+        let mut settings = settings(&database, &mail);
+        change(&mut settings);
+        let api = Api::start(settings, clock.clone()).await?;
+        Ok(Self { database, mail, clock, api })
+    }
+
+    /// One more replica on the same database.
+    pub async fn replica(&self) -> Result<Api> {
+        Api::start(settings(&self.database, &self.mail), self.clock.clone()).await
+    }
+
+    /// Somebody who has registered and proven the address.
+    pub async fn user(&self, name: &str) -> Result<User> {
+        let email = format!("{name}@example.com");
+        let body = json!({"email": email, "password": PASSWORD, "name": name, "language": "EN"});
+        self.api.post("/auth/register", &body).await?.expect(StatusCode::ACCEPTED)?;
+        let token = self.token_to(&email, 1).await?;
+        self.api.post("/auth/email/verify", &json!({"token": token})).await?.expect(StatusCode::OK)?;
+        self.log_in(&email, PASSWORD).await
+    }
+
+    /// Somebody who may everything.
+    pub async fn administrator(&self, name: &str) -> Result<User> {
+        let user = self.user(name).await?;
+        let sql = format!("update users set role = 'ADMINISTRATOR' where email = '{}'", user.email);
+        self.database.server.sql(&self.database.name, &sql)?;
+        self.log_in(&user.email, PASSWORD).await
+    }
+
+    /// The token in the link of the `nth` mail to an address.
+    pub async fn token_to(&self, email: &str, nth: usize) -> Result<String> {
+        let mail = self.mail.nth_to(email, nth, BOUND).await?;
+        mail.link_parameter("token").with_context(|| format!("no token in: {}", mail.text))
+    }
+
+    /// Logs in.
+    pub async fn log_in(&self, email: &str, password: &str) -> Result<User> {
+        let answer = self.api.post("/auth/login", &json!({"email": email, "password": password})).await?;
+        let body = answer.expect(StatusCode::OK)?.body;
+        let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(User {
+            id: text("/user/id"),
+            email: email.to_owned(),
+            access: text("/tokens/access_token"),
+            refresh: text("/tokens/refresh_token"),
+        })
+    }
+}
+
+fn settings(database: &Database, mail: &MailCatcher) -> Settings {
+    Settings {
+        database: config::Database {
+            database_url: database.url().into(),
+            database_connections: 8,
+            statement_timeout_seconds: 20,
+        },
+        http: config::Http {
+            listen: ([127, 0, 0, 1], 0).into(),
+            public_url: "https://app.example.com".to_owned(),
+            cors_origins: vec!["https://app.example.com".to_owned()],
+            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            hsts: true,
+            request_timeout_seconds: 30,
+            body_limit_bytes: 64 * 1024,
+            rate_per_address: 100_000,
+            rate_per_user: 100_000,
+        },
+        passwords: config::Passwords { argon2_memory_kib: 64, argon2_passes: 1, argon2_at_once: 4 },
+        mail: config::Mail {
+            smtp_url: Some(mail.url().into()),
+            mail_from: "Nakhoda <no-reply@example.com>".to_owned(),
+            mail_at_once: 4,
+        },
+        secret: SecretKey::parse(SECRET).unwrap(),
+    }
+}
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub id: String,
+    pub email: String,
+    pub access: String,
+    pub refresh: String,
+}
+
+/// A running API server.
+pub struct Api {
+    pub base: String,
+    http: reqwest::Client,
+    stop: CancellationToken,
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// An answer, read.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    async fn read(response: Response) -> Result<Self> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await?;
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
+        Ok(Self { status, headers, body })
+    }
+
+    /// Itself, if it has that status.
+    pub fn expect(self, status: StatusCode) -> Result<Self> {
+        ensure!(self.status == status, "{} in the place of {status}: {}", self.status, self.body);
+        Ok(self)
+    }
+
+    /// The code of a problem.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Api {
+    /// Starts one and waits until it is ready.
+    pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
+        let (state, sender) = serve::build(settings, clock)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (base, stop) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
+        tokio::spawn(serve::serve(state, sender, listener, stop.clone()));
+        let api = Self { base, http: reqwest::Client::new(), stop };
+        e2e::wait::until("the API server to be ready", BOUND, async || {
+            let answer = api.send(api.request(Method::GET, "/readyz")).await?;
+            Ok((answer.status == StatusCode::OK).then_some(()))
+        })
+        .await?;
+        Ok(api)
+    }
+
+    /// A request; what begins with `/api` or is not under it is taken as it is.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let is_whole = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api"]
+            .iter()
+            .any(|one| path.starts_with(one));
+        let prefix = if is_whole { "" } else { "/api/v1" };
+        self.http.request(method, format!("{}{prefix}{path}", self.base))
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
+        Answer::read(request.send().await?).await
+    }
+
+    /// Posts JSON, as nobody.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends JSON, as somebody.
+    pub async fn send_as(&self, user: &User, method: Method, path: &str, body: &Value) -> Result<Answer> {
+        self.send(self.request(method, path).bearer_auth(&user.access).json(body)).await
+    }
+
+    /// Reads, as somebody.
+    pub async fn get_as(&self, user: &User, path: &str) -> Result<Answer> {
+        self.send(self.request(Method::GET, path).bearer_auth(&user.access)).await
+    }
+
+    /// Exchanges a refresh token.
+    pub async fn refresh(&self, token: &str) -> Result<Answer> {
+        self.post("/auth/refresh", &json!({"refresh_token": token})).await
+    }
+}

@@ -1,0 +1,158 @@
+//! The API server as a process of this machine, on a database that it may use and not change.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::process::{Process, Spec};
+use crate::{ports, wait};
+
+/// How long it may take until it is ready.
+const READY: Duration = Duration::from_mins(1);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How to run one.
+#[derive(Clone, Debug)]
+pub struct Settings<'a> {
+    /// The built program.
+    pub program: &'a Path,
+    /// The database as the role that serves.
+    pub database: String,
+    /// The file with the installation's secret.
+    pub secret: &'a Path,
+    /// Where mail goes.
+    pub smtp: String,
+    /// The port; none: a free one.
+    pub port: Option<u16>,
+    /// The folder of its log.
+    pub logs: &'a Path,
+}
+
+/// A running API server. Dropping it stops it.
+#[derive(Debug)]
+pub struct ApiServer {
+    process: Process,
+    address: String,
+}
+
+/// Brings the database up to the program's version, as the owner of its tables.
+pub fn migrate(program: &Path, owner: &str) -> Result<()> {
+    let mut command = Command::new(program);
+    command.arg("migrate").env("NAKHODA_OWNER_DATABASE_URL", owner).stdin(Stdio::null());
+    let done = command.output().context("cannot run the API server's migrate")?;
+    if !done.status.success() {
+        bail!("the database can't be migrated: {}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(())
+}
+
+impl Settings<'_> {
+    fn env(&self) -> Vec<(String, OsString)> {
+        let pairs: [(&str, OsString); 4] = [
+            ("DATABASE_URL", self.database.clone().into()),
+            ("NAKHODA_SECRET_KEY_FILE", self.secret.into()),
+            ("NAKHODA_SMTP_URL", self.smtp.clone().into()),
+            ("NAKHODA_MAIL_FROM", "Nakhoda <no-reply@nakhoda.test>".into()),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Makes an administrator by the command line.
+    pub fn make_administrator(&self, email: &str, name: &str) -> Result<()> {
+        let mut command = Command::new(self.program);
+        command
+            .args(["admin", "create", "--email", email, "--name", name])
+            .envs(self.env())
+            .stdin(Stdio::null());
+        let done = command.output().context("cannot run the API server's admin create")?;
+        if !done.status.success() {
+            bail!("no administrator could be made: {}", String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(())
+    }
+}
+
+impl ApiServer {
+    /// Starts one and waits until it is ready.
+    pub async fn start(settings: &Settings<'_>) -> Result<Self> {
+        let port = settings.port.map_or_else(ports::free, Ok)?;
+        let address = format!("127.0.0.1:{port}");
+        let process = Process::spawn(Spec {
+            name: "api-server".to_owned(),
+            program: settings.program.to_owned(),
+            args: vec!["serve".into(), "--listen".into(), address.clone().into()],
+            env: settings.env(),
+            logs: settings.logs.to_owned(),
+        })?;
+        let server = Self { process, address };
+        wait::until("the API server to be ready", READY, async || {
+            server.process.check()?;
+            let answer = server.call("GET", "/readyz", None, None).await;
+            Ok(answer.is_ok_and(|(status, _)| status == StatusCode::OK).then_some(()))
+        })
+        .await?;
+        Ok(server)
+    }
+
+    /// The program.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its address for people.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Calls it with JSON, as the holder of an access token or as nobody.
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value)> {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if let Some(token) = token {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let sent = match body {
+            Some(body) => {
+                request = request.header(http::header::CONTENT_TYPE, "application/json");
+                Full::new(Bytes::from(serde_json::to_vec(body)?)).boxed()
+            }
+            None => Empty::new().boxed(),
+        };
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answered =
+            wait::within("the API server's answer", ANSWER, client.request(request.body(sent)?)).await?;
+        let status = answered.status();
+        let bytes = answered.into_body().collect().await?.to_bytes();
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    }
+
+    /// Calls it and takes nothing but success.
+    pub async fn must(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        let (status, answer) = self.call(method, path, token, body).await?;
+        if !status.is_success() {
+            bail!("{method} {path}: {status}: {answer}");
+        }
+        Ok(answer)
+    }
+}

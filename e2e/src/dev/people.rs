@@ -1,0 +1,184 @@
+//! The part of the story that plays between people and the API: PostgreSQL, mail, an administrator, and a customer who registers,
+//! proves an address and logs in.
+
+use std::fs::{self, Permissions};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use super::cargo;
+use crate::api_process::{self, ApiServer, Settings};
+use crate::mail_catcher::MailCatcher;
+use crate::postgres::{APPLICATION, Durability, OWNER, Postgres};
+use crate::process::Process;
+use crate::story::Story;
+
+const DATABASE: &str = "nakhoda";
+/// Good enough where nobody can reach it from outside.
+const PASSWORD: &str = "kapal layar putih 7";
+const ADMINISTRATOR: &str = "admin@nakhoda.test";
+/// How long a mail may take.
+const MAIL: Duration = Duration::from_secs(30);
+
+/// What runs for people. Dropping it stops it, the API server first.
+#[derive(Debug)]
+pub(super) struct People {
+    pub(super) api: ApiServer,
+    pub(super) mail: MailCatcher,
+    /// Ours; none where `DATABASE_URL` names another.
+    postgres: Option<Postgres>,
+}
+
+/// Where the database is, for the role that serves and the one that migrates.
+struct Addresses {
+    serve: String,
+    migrate: String,
+}
+
+impl People {
+    /// Starts it all in `dir`.
+    pub(super) async fn start(dir: &Path, story: Story) -> Result<Self> {
+        let logs = dir.join("logs");
+        fs::create_dir_all(&logs)?;
+        let (postgres, addresses) = database(dir, &logs, story).await?;
+        let program = cargo::build_api_server().await?;
+        story.step("API server built");
+        api_process::migrate(&program, &addresses.migrate)?;
+        story.step("database migrated, as the owner of its tables");
+        let (mail, secret) = (MailCatcher::start().await?, secret(&dir.join("api-secret"))?);
+        let settings = Settings {
+            program: &program,
+            database: addresses.serve,
+            secret: &secret,
+            smtp: mail.url(),
+            port: None,
+            logs: &logs,
+        };
+        settings.make_administrator(ADMINISTRATOR, "Administrator")?;
+        let api = ApiServer::start(&settings).await?;
+        story.step(format!("API server ready at {}", api.url()));
+        Ok(Self { api, mail, postgres })
+    }
+
+    /// The programs, in the order they are to end.
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(self.api.process()).chain(self.postgres.as_ref().map(Postgres::process))
+    }
+
+    /// Walks the story: an administrator and a customer come in.
+    pub(super) async fn walk(&self, story: Story) -> Result<()> {
+        self.set_first_password().await?;
+        story.step(format!("administrator {ADMINISTRATOR} can log in (password: {PASSWORD})"));
+        let email = self.customer().await?;
+        story.step(format!("customer {email} registered"));
+        let token = self.mailed_token(&email, 1).await?;
+        self.api.must("POST", "/api/v1/auth/email/verify", None, Some(&json!({"token": token}))).await?;
+        story.step("address proven by the mailed link");
+        let access = self.log_in(&email).await?;
+        let me = self.api.must("GET", "/api/v1/me", Some(&access), None).await?;
+        story.step(format!(
+            "logged in as {} ({})",
+            me["name"].as_str().unwrap_or_default(),
+            me["role"].as_str().unwrap_or_default()
+        ));
+        Ok(())
+    }
+
+    /// An administrator of an earlier run has a password already. A new one has been mailed a link; one whose run ended before the link
+    /// was followed asks for another. Either is good.
+    async fn set_first_password(&self) -> Result<()> {
+        if self.log_in(ADMINISTRATOR).await.is_ok() {
+            return Ok(());
+        }
+        let forgot = json!({"email": ADMINISTRATOR});
+        self.api.must("POST", "/api/v1/auth/password/forgot", None, Some(&forgot)).await?;
+        let token = self.mailed_token(ADMINISTRATOR, 1).await?;
+        let reset = json!({"token": token, "password": PASSWORD});
+        self.api.must("POST", "/api/v1/auth/password/reset", None, Some(&reset)).await?;
+        self.log_in(ADMINISTRATOR).await.map(drop)
+    }
+
+    /// Registers somebody new.
+    async fn customer(&self) -> Result<String> {
+        let email = format!("customer-{}@nakhoda.test", hex(&random()?[..4]));
+        let body = json!({"email": email, "password": PASSWORD, "name": "A customer", "language": "EN"});
+        self.api.must("POST", "/api/v1/auth/register", None, Some(&body)).await?;
+        Ok(email)
+    }
+
+    async fn mailed_token(&self, email: &str, nth: usize) -> Result<String> {
+        let mail = self.mail.nth_to(email, nth, MAIL).await?;
+        mail.link_parameter("token").with_context(|| format!("no link in the mail to {email}: {}", mail.text))
+    }
+
+    async fn log_in(&self, email: &str) -> Result<String> {
+        let body = json!({"email": email, "password": PASSWORD});
+        let answer = self.api.must("POST", "/api/v1/auth/login", None, Some(&body)).await?;
+        Ok(answer.pointer("/tokens/access_token").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Returns when a program has ended.
+    pub(super) async fn death(&self) -> String {
+        match &self.postgres {
+            Some(postgres) => {
+                let (api, database) =
+                    (Box::pin(self.api.process().died()), Box::pin(postgres.process().died()));
+                futures::future::select(api, database).await.factor_first().0
+            }
+            None => self.api.process().died().await,
+        }
+    }
+}
+
+/// The database that `DATABASE_URL` and `NAKHODA_OWNER_DATABASE_URL` name, or one started here.
+async fn database(dir: &Path, logs: &Path, story: Story) -> Result<(Option<Postgres>, Addresses)> {
+    if let Ok(serve) = std::env::var("DATABASE_URL") {
+        let migrate = std::env::var("NAKHODA_OWNER_DATABASE_URL").unwrap_or_else(|_| serve.clone());
+        story.step("using the database of DATABASE_URL");
+        return Ok((None, Addresses { serve, migrate }));
+    }
+    let home = home(dir)?;
+    let postgres = Postgres::start(&home, logs, Durability::Kept).await?;
+    postgres.make_database(DATABASE)?;
+    story.step(format!("PostgreSQL ready, its data in {}", home.display()));
+    let addresses =
+        Addresses { serve: postgres.url(APPLICATION, DATABASE), migrate: postgres.url(OWNER, DATABASE) };
+    Ok((Some(postgres), addresses))
+}
+
+/// Where the database's data goes: beside everything else, unless its unprivileged user can't get there.
+pub(super) fn home(dir: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let dir = dir.canonicalize()?;
+    let is_open = |path: &Path| fs::metadata(path).is_ok_and(|entry| entry.permissions().mode() & 0o001 != 0);
+    if !nix::unistd::geteuid().is_root() || dir.ancestors().all(is_open) {
+        return Ok(dir.join("postgres"));
+    }
+    let name: String =
+        dir.display().to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    Ok(Path::new("/var/tmp").join(format!("nakhoda-postgres{name}")))
+}
+
+/// The installation's secret, made once.
+fn secret(path: &Path) -> Result<PathBuf> {
+    if !path.exists() {
+        fs::write(path, base64::engine::general_purpose::STANDARD.encode(random()?))?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    Ok(path.to_owned())
+}
+
+fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
