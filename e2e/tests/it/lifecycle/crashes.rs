@@ -14,7 +14,7 @@ use crate::world::{BOUND, RunningOperator, World, block_on};
 
 /// How long a write may take to come.
 const COMES: Duration = Duration::from_secs(10);
-/// For how long nothing is called once a step is done: what has not come by then comes no more.
+/// How long after the last write of a step no further one comes.
 const QUIET: Duration = Duration::from_secs(4);
 /// How long it may take from the start after a kill.
 const CONVERGES: Duration = Duration::from_secs(30);
