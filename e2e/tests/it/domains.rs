@@ -1,21 +1,20 @@
 //! Custom hosts, with a name server of the test's own: routed once a record was seen, for one instance only, and for as long as
 //! nobody says for certain that the record is gone.
 
-mod dns;
+mod unbuildable;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use crds::instance::{DnsRecord, DomainStatus, Phase};
 use crds::{ServiceInstance, conditions, names};
-use dns::Dns;
 use e2e::wait;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, block_on};
+use crate::world::{BOUND, Dns, Instance, RunningOperator, Tenant, World, block_on};
 
 /// For how long what the name server says counts, in seconds.
 const TTL: u32 = 3;

@@ -69,7 +69,13 @@ fn without(live: &Value, left_out: impl Fn(&str) -> bool) -> Option<Value> {
     let (mut rules, mut tls) = (list("/spec/rules"), list("/spec/tls"));
     let before = rules.len();
     rules.retain(|rule| !is_out(&rule["host"]));
-    tls.retain(|entry| !entry["hosts"].as_array().into_iter().flatten().any(is_out));
+    // A certificate may be for several hosts: it stays for the others.
+    tls.retain_mut(|entry| {
+        let Some(hosts) = entry.get_mut("hosts").and_then(Value::as_array_mut) else { return true };
+        let had_any = !hosts.is_empty();
+        hosts.retain(|host| !is_out(host));
+        !(had_any && hosts.is_empty())
+    });
     let metadata =
         json!({"uid": live["metadata"]["uid"], "resourceVersion": live["metadata"]["resourceVersion"]});
     let patch = json!({"metadata": metadata, "spec": {"rules": rules, "tls": tls}});
@@ -118,12 +124,20 @@ mod tests {
             "metadata": {"uid": "u", "resourceVersion": "7"},
             "spec": {
                 "rules": [{"host": "a.test", "http": 1}, {"host": "b.test", "http": 2}],
-                "tls": [{"hosts": ["a.test"], "secretName": "a"}, {"hosts": ["b.test"], "secretName": "b"}],
+                "tls": [
+                    {"hosts": ["a.test"], "secretName": "a"}, {"hosts": ["b.test"], "secretName": "b"},
+                    {"hosts": ["a.test", "b.test"], "secretName": "both"}, {"secretName": "any"},
+                ],
             },
         });
         let patch = without(&live, |host| host == "b.test").unwrap();
         assert_eq!(patch["spec"]["rules"], json!([{"host": "a.test", "http": 1}]));
-        assert_eq!(patch["spec"]["tls"], json!([{"hosts": ["a.test"], "secretName": "a"}]));
+        let kept = [
+            json!({"hosts": ["a.test"], "secretName": "a"}),
+            json!({"hosts": ["a.test"], "secretName": "both"}),
+            json!({"secretName": "any"}),
+        ];
+        assert_eq!(patch["spec"]["tls"], json!(kept));
         assert_eq!(patch["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
         assert_eq!(without(&live, |host| host == "c.test"), None, "nothing to do, no write");
     }

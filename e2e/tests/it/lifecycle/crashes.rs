@@ -9,11 +9,13 @@ use futures::future::try_join_all;
 use super::life::{Life, Step};
 use super::reference::{Reference, reference};
 use super::write::Write;
-use super::{prints, stays_quiet};
+use super::{operator, prints, stays_quiet};
 use crate::world::{BOUND, RunningOperator, World, block_on};
 
 /// How long a write may take to come.
 const COMES: Duration = Duration::from_secs(10);
+/// How long after the last write of a step no further one comes.
+const QUIET: Duration = Duration::from_secs(4);
 /// How long it may take from the start after a kill.
 const CONVERGES: Duration = Duration::from_secs(30);
 
@@ -29,13 +31,14 @@ struct Case {
 struct Count {
     killed: usize,
     missed: Vec<String>,
+    took: Duration,
 }
 
 #[test]
 fn killed_before_or_after_any_write_it_ends_in_the_same_state() -> Result<()> {
     block_on(async {
         let world = World::shared_faults().await?;
-        let operator = world.operator("a").await?;
+        let operator = operator(&world).await?;
         let reference = reference(&world, &operator).await?;
         let begun = Instant::now();
         let lives = Step::ALL.iter().map(|step| cases(reference, *step).len()).max().unwrap_or_default();
@@ -46,7 +49,8 @@ fn killed_before_or_after_any_write_it_ends_in_the_same_state() -> Result<()> {
         for step in Step::ALL {
             let count = step_by_step(&world, &operator, &lives, reference, step).await?;
             let name = format!("{step:?}");
-            prints(&format!("{name:8} {:3} kills, {} did not come", count.killed, count.missed.len()));
+            let (killed, missed, took) = (count.killed, count.missed.len(), count.took.as_secs());
+            prints(&format!("{name:8} {killed:3} kills in {took:2} s, {missed} did not come"));
             all.killed += count.killed;
             all.missed.extend(count.missed);
         }
@@ -78,7 +82,7 @@ async fn step_by_step(
     step: Step,
 ) -> Result<Count> {
     let cases = cases(reference, step);
-    let expected = reference[&step].state.as_str();
+    let (expected, begun) = (reference[&step].state.as_str(), Instant::now());
     let mut count = Count::default();
     for (life, case) in lives.iter().zip(&cases) {
         let what = format!("{step:?}: {:?} at {}", case.action, case.write);
@@ -92,6 +96,7 @@ async fn step_by_step(
     let rest = &lives[cases.len()..];
     try_join_all(rest.iter().map(|life| life.perform(step))).await?;
     try_join_all(rest.iter().map(|life| life.is_as(step, expected, BOUND))).await?;
+    count.took = begun.elapsed();
     Ok(count)
 }
 
@@ -107,8 +112,13 @@ async fn killed(
     let before = life.data().await?;
     let rule = world.proxy().add_rule(case.write.rule(operator, life, case.action.clone()));
     life.perform(step).await?;
-    let killed = rule.wait_hits(1, COMES).await.is_ok();
+    tokio::select! {
+        // Counted below.
+        _ = rule.wait_hits(1, COMES) => {}
+        Ok(()) = is_over(world, operator, life, step) => {}
+    }
     rule.remove();
+    let killed = rule.hits() > 0;
     let mut data = before;
     if killed {
         operator.crashed().await?;
@@ -118,4 +128,11 @@ async fn killed(
     life.is_as(step, expected, CONVERGES).await?;
     life.still_has(&data).await?;
     Ok(killed)
+}
+
+/// Waits until a step is done and nothing follows.
+async fn is_over(world: &World, operator: &RunningOperator, life: &Life, step: Step) -> Result<()> {
+    life.settled(step, COMES).await?;
+    world.proxy().log().wait_quiet(&operator.own_calls(), QUIET, COMES).await?;
+    Ok(())
 }

@@ -10,7 +10,7 @@ use futures::stream::{StreamExt as _, iter};
 use super::cost::{Cost, Table, report};
 use super::life::{Life, Step};
 use super::reference::{Reference, reference};
-use super::{proves, stays_quiet};
+use super::{operator, proves, stays_quiet};
 use crate::world::{RunningOperator, World, block_on};
 
 /// So many lives go on at the same time.
@@ -62,7 +62,7 @@ impl Plan {
 fn after_any_error_at_any_write_it_ends_in_the_same_state() -> Result<()> {
     block_on(async {
         let world = World::shared_faults().await?;
-        let operator = world.operator("a").await?;
+        let operator = operator(&world).await?;
         let reference = reference(&world, &operator).await?;
         let begun = Instant::now();
         let lives = iter(plans(reference)).map(async |plan| {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use crds::instance::Phase;
-use crds::{ServiceInstance, ServicePlan, ServiceTemplate, conditions};
+use crds::instance::{DnsRecord, Phase};
+use crds::{ServiceInstance, ServicePlan, ServiceTemplate, conditions, names};
 use e2e::proxy::{Call, Mark};
 use e2e::wait;
 use kube::api::{Patch, PatchParams};
@@ -13,13 +13,15 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::catalogue::{sell, sell_larger};
-use super::roomy;
-use crate::world::{BOUND, Instance, RunningOperator, Tenant, World};
+use super::{dns, roomy};
+use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, is_settled_in};
 
 /// What happens to an instance, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Create,
+    /// A host of its owner's is named whose record is there: it leads to the app, which restarts to call itself by it.
+    Route,
     /// To a larger plan of the same app.
     Upgrade,
     /// The template is, by somebody else: nothing restarts.
@@ -27,6 +29,8 @@ pub(super) enum Step {
     /// What was edited, at its owner's wish.
     RollOut,
     Stop,
+    /// The host is dropped, while the app is off.
+    Unroute,
     Start,
     Suspend,
     Resume,
@@ -37,12 +41,14 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Create,
+        Self::Route,
         Self::Upgrade,
         Self::Edit,
         Self::RollOut,
         Self::Stop,
+        Self::Unroute,
         Self::Start,
         Self::Suspend,
         Self::Resume,
@@ -64,7 +70,10 @@ pub(super) struct Life {
 impl Life {
     /// Everything but the instance. Takes a running operator. Names of one length make states comparable to the letter.
     pub(super) async fn begin(world: &World, name: &str) -> Result<Self> {
-        let admin = world.admin();
+        let (admin, host) = (world.admin(), host(name));
+        let record = names::verification_name(&host);
+        let value = names::verification_value(name);
+        dns().await?.add(&DnsRecord { type_: "TXT".to_owned(), name: record, value })?;
         let tenant = world.tenant(name, roomy()).await?;
         sell(&admin, name).await?;
         sell_larger(&admin, name, &larger(name)).await?;
@@ -88,6 +97,8 @@ impl Life {
     pub(super) async fn perform(&self, step: Step) -> Result<()> {
         match step {
             Step::Create => drop(self.db.apply(&self.spec()).await?),
+            Step::Route => drop(self.db.patch_spec(json!({"domains": [host(&self.name)]})).await?),
+            Step::Unroute => drop(self.db.patch_spec(json!({"domains": []})).await?),
             Step::Upgrade => drop(self.db.patch_spec(json!({"planRef": larger(&self.name)})).await?),
             Step::Edit => self.edit().await?,
             Step::RollOut => drop(self.db.patch_spec(json!({"rolloutAt": "2026-01-01T00:00:00Z"})).await?),
@@ -118,10 +129,14 @@ impl Life {
                 self.db.wait_for("waiting for its roll-out", bound, is_pending).await?;
                 return Ok(());
             }
+            Step::Route => {
+                self.db.wait_for("routed, and settled", bound, is_routed).await?;
+                return Ok(());
+            }
             Step::Create | Step::Upgrade | Step::RollOut | Step::Start | Step::Resume => {
                 (&self.db, Phase::Running)
             }
-            Step::Stop => (&self.db, Phase::Stopped),
+            Step::Stop | Step::Unroute => (&self.db, Phase::Stopped),
             Step::Suspend => (&self.db, Phase::Suspended),
             Step::Delete => return self.db.gone(bound).await,
             Step::Restore => (&self.again, Phase::Running),
@@ -201,6 +216,15 @@ impl Life {
 /// The plan that is larger than the one of that name.
 fn larger(name: &str) -> String {
     format!("{name}-l")
+}
+
+/// The host that its owner names in between.
+fn host(name: &str) -> String {
+    format!("{name}.example.com")
+}
+
+fn is_routed(instance: &ServiceInstance) -> bool {
+    is_settled_in(Phase::Running)(instance) && instance.is(conditions::DOMAINS_READY)
 }
 
 fn is_pending(instance: &ServiceInstance) -> bool {

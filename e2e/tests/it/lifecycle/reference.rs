@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use super::life::{Life, Step};
+use super::operator;
 use super::write::Write;
 use crate::world::{BOUND, RunningOperator, World, block_on};
 
@@ -92,7 +93,7 @@ async fn common_state(lives: &[Life], step: Step) -> Result<String> {
 fn every_step_of_an_undisturbed_life_ends_settled_and_writes_little() -> Result<()> {
     block_on(async {
         let world = World::shared_faults().await?;
-        let operator = world.operator("a").await?;
+        let operator = operator(&world).await?;
         let reference = reference(&world, &operator).await?;
         println!("\nwrites of the operator, leases and events left out:");
         for (step, undisturbed) in reference {

@@ -1,6 +1,7 @@
 //! What a story plays in: a control plane of its own with the charts and the catalogue, a fault proxy before it,
 //! and the people who write. An operator is started by the story.
 
+mod dns;
 mod instance;
 mod operator;
 mod quota;
@@ -30,6 +31,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 
+pub use dns::Dns;
 pub use instance::{Instance, is_settled_in};
 pub use operator::{RunningOperator, Setup};
 pub use tenant::Tenant;

@@ -164,6 +164,7 @@ impl Masks {
             }
             texts.push((uid, format!("<uid of {name}>")));
         }
+        texts.push((names::verification_value(tenant.name()), "<proof>".to_owned()));
         texts.push((tenant.name().to_owned(), "<tenant>".to_owned()));
         let patterns = [
             ("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
