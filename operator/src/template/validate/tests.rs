@@ -1,9 +1,16 @@
 //! What a template may not do to whoever uses it.
 
+mod options;
+
 use super::*;
 use crds::{ServiceTemplate, template::Parameter};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+/// What is said of a template.
+fn problems(spec: &ServiceTemplateSpec) -> Vec<String> {
+    super::problems(spec).into_iter().map(|one| one.what).collect()
+}
 
 fn spec(change: impl FnOnce(&mut Value)) -> ServiceTemplateSpec {
     let probe = json!({"tcp": "main"});
@@ -68,7 +75,7 @@ fn no_parameter_stands_in_a_script_on_the_command_line() {
 #[test]
 fn a_script_gets_its_values_as_arguments_or_variables() {
     for command in [
-        &["sh", "-c", "exec serve \"$1\"", "serve", "{{parameters.title}}"][..],
+        &["sh", "-c", "exec serve \"$@\"", "serve", "--", "{{parameters.title}}"][..],
         &["sh", "/opt/nakhoda/start", "-c", "max={{parameters.size}}"],
         &["postgres", "-c", "max_connections={{parameters.size}}", "-c", "timezone={{parameters.zone}}"],
         &["serve", "--title={{parameters.title}}"],
