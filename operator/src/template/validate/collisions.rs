@@ -3,7 +3,7 @@
 use super::{Owned, Problem, containers, repeated};
 use crds::{
     names,
-    template::{Component, ServiceTemplateSpec},
+    template::{Component, Security, ServiceTemplateSpec},
 };
 
 /// The most bytes that all files of a template have together: a ConfigMap holds a MiB, and names need some.
@@ -32,9 +32,12 @@ pub(super) fn check(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
         check_mounts(&owned, mounted, problems);
     }
     for (index, component) in spec.components.iter().enumerate() {
-        check_component(&format!("spec.components[{index}]"), component, problems);
+        let path = format!("spec.components[{index}]");
+        check_component(&path, component, problems);
+        check_sysctls(&path, &component.security, problems);
     }
     for (index, job) in spec.init_jobs.iter().enumerate() {
+        check_sysctls(&format!("spec.initJobs[{index}]"), &job.security, problems);
         if spec.components.iter().any(|one| one.name == job.name) {
             let said =
                 format!("an init job and a component are both called {}: rename the init job", job.name);
@@ -46,6 +49,15 @@ pub(super) fn check(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
     if bytes > MAX_FILES {
         let said = format!("the files have {bytes} bytes together; a ConfigMap holds 900 KiB at most");
         problems.push(Problem::new("spec.files", said));
+    }
+}
+
+fn check_sysctls(path: &str, security: &Security, problems: &mut Vec<Problem>) {
+    for (index, sysctl) in security.sysctls.iter().enumerate() {
+        if security.sysctls[..index].iter().any(|before| before.name == sysctl.name) {
+            let said = "a sysctl is set twice: take one out";
+            problems.push(Problem::new(format!("{path}.security.sysctls[{index}].name"), said));
+        }
     }
 }
 

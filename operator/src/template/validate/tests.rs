@@ -159,6 +159,16 @@ fn two_things_of_a_pod_or_an_app_never_have_one_name() {
 }
 
 #[test]
+fn no_sysctl_is_set_twice() {
+    let said = super::problems(&spec(|spec| {
+        let one = json!({"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"});
+        spec["components"][0]["security"]["sysctls"] = json!([one, one]);
+    }));
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert_eq!(said[0].path, "spec.components[0].security.sysctls[1].name");
+}
+
+#[test]
 fn two_volumes_never_have_one_claim() {
     let said = problems(&spec(|spec| {
         let mut other = spec["components"][0].clone();
