@@ -124,6 +124,36 @@ fn every_metric_that_an_alert_asks_for_is_explained() {
     assert!(alerts >= 10, "{alerts} alerts");
 }
 
+#[test]
+fn every_metric_that_the_dashboard_shows_is_explained() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/monitoring/dashboard.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let variable = &dashboard["templating"]["list"][0];
+    assert_eq!((&variable["type"], &variable["name"]), (&"datasource".into(), &"datasource".into()));
+    let explained = explained();
+    let (mut ids, mut places, mut shown) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title} has an id of its own");
+        let place = &panel["gridPos"];
+        assert!(places.insert((place["y"].as_u64(), place["x"].as_u64())), "{title} lies upon another");
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(panel["description"].is_string(), "{title} says what it shows");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title} asks what was chosen");
+            let asked = metrics_in(target["expr"].as_str().unwrap());
+            assert!(!asked.is_empty(), "{title} asks for nothing of ours");
+            let unknown: Vec<_> = asked.iter().filter(|metric| !explained.contains(base(metric))).collect();
+            assert!(unknown.is_empty(), "{title} asks for {unknown:?}, which are not there");
+            shown.extend(asked.iter().map(|metric| base(metric).to_owned()));
+        }
+    }
+    assert!(shown.len() > 25, "{shown:?}");
+}
+
 /// The name of a metric as docs/METRICS.md is read: without what queries write behind it.
 fn base(metric: &str) -> &str {
     let ends = ["_total", "_bucket", "_count", "_sum", "_info"];
