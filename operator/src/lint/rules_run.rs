@@ -1,25 +1,9 @@
 //! What is run, and in which order: scripts that can be executed, and components that wait for those they call.
 
 use super::Findings;
-use crate::template::validate::{Owned, containers, placeholders, probes, scripts};
+use crate::template::validate::{Owned, STARTERS, containers, placeholders, probes, scripts};
 use crds::template::{Component, ServiceTemplateSpec};
 use std::collections::BTreeSet;
-
-/// Programs that run the program that their arguments name.
-const STARTERS: [&str; 12] = [
-    "--",
-    "dumb-init",
-    "env",
-    "exec",
-    "gosu",
-    "nice",
-    "nohup",
-    "setpriv",
-    "setsid",
-    "su-exec",
-    "timeout",
-    "tini",
-];
 
 pub(super) fn check(spec: &ServiceTemplateSpec, said: &mut Findings<'_>) {
     for owned in containers(spec) {
@@ -85,7 +69,7 @@ fn check_line(
             let runs = match before {
                 _ if code.contains(&index) => true,
                 None => program_first || is_script(file),
-                Some(before) => STARTERS.contains(&before) && is_script(file),
+                Some(before) => (before == "--" || STARTERS.contains(&before)) && is_script(file),
             };
             if runs {
                 not_run(index == 0 && program_first, &place(index), program, file, said);

@@ -4,11 +4,11 @@ mod collisions;
 mod environment;
 mod injection;
 mod plain;
+mod programs;
 mod references;
 mod strings;
 
-pub use injection::scripts;
-pub use plain::is_plain;
+pub use programs::{STARTERS, scripts};
 pub use strings::{FACTS, placeholders};
 
 use crate::{instance::parameters, strict::Problem};

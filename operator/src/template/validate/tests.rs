@@ -2,7 +2,7 @@
 
 mod options;
 
-use super::*;
+use super::{plain::is_plain, *};
 use crds::{ServiceTemplate, template::Parameter};
 use proptest::prelude::*;
 use serde_json::{Value, json};

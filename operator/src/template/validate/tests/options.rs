@@ -1,6 +1,6 @@
 //! A customer's text is never an option of a program.
 
-use super::{super::is_plain, *};
+use super::*;
 
 #[test]
 fn free_text_that_may_begin_with_a_hyphen_is_never_a_whole_argument() {
@@ -10,6 +10,9 @@ fn free_text_that_may_begin_with_a_hyphen_is_never_a_whole_argument() {
         &["serve", "--title", "{{parameters.title}}"],
         &["serve", "{{parameters.title}} and more"],
         &["serve", "{{parameters.title}}", "--", "there"],
+        &["tini", "--", "serve", "{{parameters.title}}"],
+        &["/usr/bin/env", "--", "tini", "--", "serve", "{{parameters.title}}"],
+        &["sh", "-c", "exec serve \"$1\"", "--", "{{parameters.title}}"],
         &["sh", "-c", "exec serve \"$1\"", "serve", "{{parameters.title}}"],
     ] {
         let said = with_command(command);
@@ -33,6 +36,8 @@ fn behind_two_hyphens_or_a_prefix_or_with_a_pattern_it_is_none() {
         &["serve", "title={{parameters.title}}"],
         &["serve", "--", "{{parameters.title}}"],
         &["serve", "--", "there", "{{parameters.title}}"],
+        &["tini", "--", "serve", "--", "{{parameters.title}}"],
+        &["sh", "-c", "exec serve \"$@\"", "serve", "--", "{{parameters.title}}"],
         &["serve", "{{parameters.slug}}"],
         &["serve", "{{parameters.slug}}{{parameters.title}}"],
         &["serve", "{{parameters.size}}", "{{parameters.zone}}"],
