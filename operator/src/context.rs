@@ -1,15 +1,16 @@
 //! What every reconcile is given.
 
 use crate::{
-    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, domains::Domains, metrics::Metrics,
-    nodes::Nodes, own::Newest, reflect::Caches, report::Report, settings::Settings, usage::Usage,
+    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::Clock, domains::Domains, leader::Lease,
+    metrics::Metrics, nodes::Nodes, own::Newest, reflect::Caches, report::Report, settings::Settings,
+    usage::Usage,
 };
 use crate::{
     observed::{Child, Owner},
     pace::Pace,
 };
 use crds::{ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota};
-use kube::ResourceExt as _;
+use kube::{Client, ResourceExt as _};
 use std::{fmt, sync::Arc};
 
 /// The operator's hands, eyes and memory.
@@ -50,7 +51,51 @@ pub struct Context {
     pub usage: Usage,
 }
 
+/// What a context shares with the watches, the client and the scrape.
+pub struct Shared {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Nakhoda's own four kinds.
+    pub caches: Arc<Caches>,
+    /// Child objects.
+    pub children: Arc<ChildCache>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The cluster's nodes, and what runs where.
+    pub nodes: Arc<Nodes>,
+}
+
 impl Context {
+    /// One that remembers nothing yet. It acts while the lease is held, and reports events as `identity`.
+    pub fn new(
+        client: &Client,
+        lease: Arc<Lease>,
+        settings: Settings,
+        (namespace, identity): (&str, &str),
+        shared: Shared,
+    ) -> Self {
+        let Shared { clock, caches, children, metrics, nodes } = shared;
+        Self {
+            cluster: Cluster::new(client.clone(), lease),
+            domains: Domains::new(&settings.domains),
+            settings,
+            namespace: namespace.to_owned(),
+            clock,
+            caches,
+            children,
+            own_instances: Newest::default(),
+            own_tenants: Newest::default(),
+            own_templates: Newest::default(),
+            own_plans: Newest::default(),
+            backoff: Backoff::default(),
+            pace: Pace::default(),
+            report: Report::new(client.clone(), identity),
+            metrics,
+            nodes,
+            usage: Usage::default(),
+        }
+    }
+
     /// The children and pods of an instance: by its uid, and only in its own namespace, since a label can be set by
     /// anybody anywhere.
     pub fn children_of(&self, instance: &ServiceInstance) -> Vec<Arc<Child>> {

@@ -1,24 +1,17 @@
 //! From the command line to running controllers, and back.
 
 use crate::{
-    apply::Cluster,
     args::Run,
-    backoff::Backoff,
     cache::ChildCache,
     clock::{Clock, SystemClock},
-    context::Context,
+    context::{Context, Shared},
     control,
-    domains::Domains,
     health::{self, Health},
     leader::{Candidate, Lease},
     metrics::{Metrics, calls::CountCalls},
     nodes::{self, Nodes},
-    own::Newest,
-    pace::Pace,
     reflect::{self, Caches},
-    report::Report,
     settings::Settings,
-    usage::Usage,
 };
 use anyhow::Context as _;
 use jiff::SignedDuration;
@@ -50,25 +43,15 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
     let (caches, children, nodes) =
         (Arc::new(caches), Arc::new(ChildCache::default()), Arc::new(Nodes::default()));
     let lease = Arc::new(Lease::default());
-    let context = Arc::new(Context {
-        cluster: Cluster::new(client.clone(), Arc::clone(&lease)),
-        domains: Domains::new(&settings.domains),
-        settings,
-        namespace: run.namespace.clone(),
+    let shared = Shared {
         clock: Arc::clone(&clock),
         caches: Arc::clone(&caches),
         children: Arc::clone(&children),
-        own_instances: Newest::default(),
-        own_tenants: Newest::default(),
-        own_templates: Newest::default(),
-        own_plans: Newest::default(),
-        backoff: Backoff::default(),
-        pace: Pace::default(),
-        report: Report::new(client.clone(), &run.identity),
         metrics: Arc::clone(&metrics),
         nodes: Arc::clone(&nodes),
-        usage: Usage::default(),
-    });
+    };
+    let names = (run.namespace.as_str(), run.identity.as_str());
+    let context = Arc::new(Context::new(&client, Arc::clone(&lease), settings, names, shared));
     reflect::start(&client, &caches, &children, (&nodes, &metrics), writers);
     nodes::follow::start(&client, &nodes, &metrics, context.settings.nodes.count_foreign_pods);
     let stop = stop_on_signal()?;

@@ -22,6 +22,13 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Problem {
+    /// What is wrong, and where.
+    pub fn new(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { path: path.into(), what: what.into() }
+    }
+}
+
 /// Why a document can't be compared with a schema: a bug in the schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
@@ -91,7 +98,7 @@ struct Checking<'a> {
 
 impl<'a> Checking<'a> {
     fn say(&mut self, path: &str, what: impl Into<String>) {
-        self.found.push(Problem { path: path.to_owned(), what: what.into() });
+        self.found.push(Problem::new(path, what));
     }
 
     /// What a schema alone says, apart from what was found before.
@@ -319,7 +326,7 @@ fn walk(schema: &Value, document: &Value, path: &str, all: &mut Vec<Problem>) {
             let key = Value::Object(key).to_string();
             if !keys.is_empty() && seen.insert(key.clone(), index).is_some() {
                 let what = format!("stands there twice, {key}: rename one or take it out");
-                all.push(Problem { path: format!("{path}[{index}]"), what });
+                all.push(Problem::new(format!("{path}[{index}]"), what));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use crds::ServiceInstance;
 use crds::instance::Phase;
-use crds::{ServiceInstance, managers};
 use e2e::proxy::{Call, Mark};
 use e2e::{apply, repository};
 use futures::future::try_join_all;
@@ -15,7 +15,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, block_on};
+use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, block_on, sell};
 
 /// The apps, and how many pods each has had when it is up: those of its jobs stay, ended.
 const APPS: [(&str, usize); 4] = [("postgresql", 1), ("wordpress", 2), ("ghost", 3), ("n8n", 2)];
@@ -31,25 +31,9 @@ async fn order(world: &World, tenant: &Tenant, app: &str) -> Result<Instance> {
     let mut spec = sample.data["spec"].clone();
     spec["entitlement"] = json!({"paidUntil": "2098-12-31T17:00:00Z", "suspendAt": "2099-01-03T17:00:00Z"});
     let name = format!("{app}-of-the-story");
-    sell(world, app, &name).await?;
+    sell(&world.admin(), app, &name, None).await?;
     spec["planRef"] = json!(name);
     world.instance(tenant, &sample.name_any(), spec).await
-}
-
-/// The app and its smallest plan under another name, enabled.
-async fn sell(world: &World, app: &str, name: &str) -> Result<()> {
-    let mut objects =
-        apply::read(&repository::root().join(format!("config/catalog/{app}.yaml")))?.into_iter();
-    for kind in ["the template", "a plan"] {
-        let mut object = objects.next().with_context(|| format!("{app} has no {kind}"))?;
-        object.metadata.name = Some(name.to_owned());
-        match kind {
-            "a plan" => object.data["spec"]["templateRef"] = json!(name),
-            _ => object.data["spec"]["disabled"] = json!(false),
-        }
-        apply::object(&world.admin(), &object, managers::CATALOGUE).await?;
-    }
-    Ok(())
 }
 
 fn writes(world: &World, operator: &RunningOperator, since: Mark, tenant: &Tenant) -> Vec<Call> {

@@ -44,15 +44,6 @@ async fn is_heard(world: &World, name: &str, yes: bool) -> Result<()> {
     change(world, name, json!({"metadata": {"labels": {label: value}}})).await
 }
 
-async fn running(world: &World, tenant: &str) -> Result<(Tenant, Instance)> {
-    let limits = json!({"instances": 5, "cpu": "10", "memory": "10Gi", "storage": "1Ti"});
-    let tenant = world.tenant(tenant, limits).await?;
-    let db = world.instance(&tenant, "db", json!({"planRef": "postgresql-small"})).await?;
-    db.entitle().await?;
-    db.settled_in(Phase::Running, BOUND).await?;
-    Ok((tenant, db))
-}
-
 /// The node that carries the one pod of a tenant.
 async fn carrier(world: &World, tenant: &Tenant) -> Result<String> {
     let pods: Api<Pod> = Api::namespaced(world.admin(), tenant.namespace());
@@ -120,7 +111,7 @@ fn a_node_that_falls_silent_is_inactive_and_its_instance_is_told_once_of_the_los
     block_on(async {
         let world = World::shared_stories().await?;
         let operator = world.operator("a").await?;
-        let (tenant, db) = running(&world, "nodes").await?;
+        let (tenant, db) = world.tenant_with_db("nodes").await?;
         let node = carrier(&world, &tenant).await?;
         comes(&operator, &node, NodeState::Active, SEEN).await?;
         let asked = format!("nakhoda_operator_node_requested{{node=\"{node}\",resource=\"memory\"}}");

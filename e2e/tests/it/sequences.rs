@@ -1,20 +1,18 @@
 //! Instances that have lived through much, beside others that were ordered so from the first: what stands in their namespaces
 //! in the end is the same. Meanwhile the operator is killed again and again.
 
-use std::path::Path;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use crds::instance::Phase;
-use crds::{ServiceInstance, conditions, managers};
-use e2e::{apply, repository, wait};
+use crds::{ServiceInstance, conditions};
+use e2e::wait;
 use futures::future::try_join_all;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, block_on};
+use crate::world::{
+    BOUND, Instance, RunningOperator, Tenant, World, block_on, proves, sell_plan, sell_template,
+};
 
-/// Set (by `just prove`), as many lives as the proof asks for; without it, those that fit into a minute.
-const PROVE: &str = "NAKHODA_PROVE";
 const LIVES: u64 = 5;
 const PROOF: u64 = 50;
 /// How many steps a life has.
@@ -59,17 +57,10 @@ fn plan(number: usize) -> String {
 
 /// An app of one component, sold in sizes that fit many times on the simulated nodes.
 async fn sell(admin: &Client) -> Result<()> {
-    let path: &Path = &repository::root().join("config/catalog/postgresql.yaml");
-    let mut objects = apply::read(path)?.into_iter();
-    let mut template = objects.next().context("the catalogue begins with the template")?;
-    template.metadata.name = Some(APP.to_owned());
-    apply::object(admin, &template, managers::CATALOGUE).await?;
-    let mut sold = objects.next().context("a plan follows it")?;
+    sell_template(admin, "postgresql", APP).await?;
     for (number, (cpu, memory, storage)) in PLANS.into_iter().enumerate() {
-        sold.metadata.name = Some(plan(number));
-        sold.data["spec"]["templateRef"] = json!(APP);
-        sold.data["spec"]["resources"] = json!({"cpu": cpu, "memory": memory, "storage": storage});
-        apply::object(admin, &sold, managers::CATALOGUE).await?;
+        let resources = json!({"cpu": cpu, "memory": memory, "storage": storage});
+        sell_plan(admin, "postgresql", (APP, &plan(number)), Some(resources)).await?;
     }
     Ok(())
 }
@@ -195,8 +186,7 @@ fn whatever_was_ordered_in_between_and_killed_the_end_is_as_if_it_had_been_order
         let world = World::shared_stories().await?;
         let operator = world.operator("a").await?;
         sell(&world.admin()).await?;
-        let proves = std::env::var_os(PROVE).is_some_and(|value| value == "1");
-        let count = if proves { PROOF } else { LIVES };
+        let count = if proves() { PROOF } else { LIVES };
         let mut lives = try_join_all((1..=count).map(|number| Life::begin(&world, number))).await?;
         let mut kills = 0;
         tokio::select! {

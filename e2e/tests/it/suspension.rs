@@ -15,15 +15,10 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::world::{BOUND, Instance, Tenant, World, block_on};
+use crate::world::{BOUND, Instance, Tenant, World, block_on, now};
 
 /// Long enough to come up before, short enough to wait for.
 const PAID_FOR: SignedDuration = SignedDuration::from_secs(15);
-
-#[expect(clippy::disallowed_methods, reason = "the operator of the story reads this machine's clock")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
 
 /// The uids of what must outlive it: volumes, generated secrets, the address.
 async fn kept(world: &World, tenant: &Tenant) -> Result<BTreeMap<String, String>> {

@@ -4,37 +4,22 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use crds::instance::Phase;
-use crds::{ServiceInstance, ServiceTemplate, conditions, managers};
-use e2e::{apply, repository};
+use crds::{ServiceInstance, ServiceTemplate, conditions};
 use futures::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::world::{BOUND, Instance, Setup, Tenant, World, block_on};
+use crate::world::{BOUND, Instance, Setup, Tenant, World, block_on, now, proves, sell, small};
 
 /// The image that the template is edited to.
 const EDITED: &str = "docker.io/library/postgres:17.12-bookworm";
 
 /// How many instances there are: a hundred where everything is proved.
 fn crowd() -> usize {
-    if std::env::var_os("NAKHODA_PROVE").is_some_and(|value| value == "1") { 100 } else { 20 }
-}
-
-/// PostgreSQL under another name, small enough for a crowd of it.
-async fn sell(world: &World, name: &str) -> Result<()> {
-    let objects = apply::read(&repository::root().join("config/catalog/postgresql.yaml"))?;
-    for mut object in objects.into_iter().take(2) {
-        object.metadata.name = Some(name.to_owned());
-        if object.data["spec"].get("templateRef").is_some() {
-            object.data["spec"]["templateRef"] = json!(name);
-            object.data["spec"]["resources"] = json!({"cpu": "20m", "memory": "64Mi", "storage": "1Gi"});
-        }
-        apply::object(&world.admin(), &object, managers::CATALOGUE).await?;
-    }
-    Ok(())
+    if proves() { 100 } else { 20 }
 }
 
 /// The uid and image of every pod, by its instance's uid.
@@ -74,11 +59,6 @@ fn open_window() -> serde_json::Value {
     json!({"start": opened.strftime("%H:%M").to_string(), "durationMinutes": 1440, "timeZone": "UTC"})
 }
 
-#[expect(clippy::disallowed_methods, reason = "the operator of the story reads this machine's clock")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
 #[test]
 fn nothing_restarts_until_its_time_has_come() -> Result<()> {
     block_on(async {
@@ -86,7 +66,7 @@ fn nothing_restarts_until_its_time_has_come() -> Result<()> {
         let operator = world.operator("a").await?;
         let limits = json!({"instances": 200, "cpu": "100", "memory": "400Gi", "storage": "4Ti"});
         let tenant = world.tenant("updated", limits).await?;
-        sell(&world, "updated").await?;
+        sell(&world.admin(), "postgresql", "updated", Some(small())).await?;
         let until = json!({"paidUntil": "2098-12-31T17:00:00Z", "suspendAt": "2099-01-03T17:00:00Z"});
         let names: Vec<String> = (1..=crowd()).map(|number| format!("db-{number}")).collect();
         let spec = json!({"planRef": "updated", "entitlement": until});

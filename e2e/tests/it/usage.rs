@@ -7,7 +7,7 @@ use crds::instance::Phase;
 use e2e::wait;
 use serde_json::json;
 
-use crate::world::{BOUND, Instance, RunningOperator, Setup, Tenant, World, block_on};
+use crate::world::{BOUND, RunningOperator, Setup, Tenant, World, block_on};
 
 /// How often usage is read here, in seconds.
 const INTERVAL: u64 = 10;
@@ -24,15 +24,6 @@ fn in_detail() -> Setup {
         "usage": {"intervalSeconds": INTERVAL, "perInstanceMetrics": true}, "metrics": {"perTenant": true},
     });
     Setup { settings, ..Setup::default() }
-}
-
-async fn running(world: &World, tenant: &str) -> Result<(Tenant, Instance)> {
-    let limits = json!({"instances": 5, "cpu": "10", "memory": "10Gi", "storage": "1Ti"});
-    let tenant = world.tenant(tenant, limits).await?;
-    let db = world.instance(&tenant, "db", json!({"planRef": "postgresql-small"})).await?;
-    db.entitle().await?;
-    db.settled_in(Phase::Running, BOUND).await?;
-    Ok((tenant, db))
 }
 
 async fn source_is(operator: &RunningOperator, state: &str, bound: Duration) -> Result<()> {
@@ -58,7 +49,7 @@ fn usage_stands_beside_requests_and_limits_and_no_metrics_server_is_a_state() ->
         let mut world = World::shared_stories().await?;
         let operator = world.operator("a").await?;
         operator.restart_with(in_detail()).await?;
-        let (tenant, db) = running(&world, "usage").await?;
+        let (tenant, db) = world.tenant_with_db("usage").await?;
 
         source_is(&operator, "absent", BOUND).await?;
         assert_eq!(figure(&operator, &tenant, "memory_usage_bytes").await?, None);

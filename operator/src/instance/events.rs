@@ -110,28 +110,10 @@ fn newest(child: &Child, events: &[Value]) -> Option<Cause> {
 mod tests {
     use super::*;
     use crate::{
-        apply,
+        instance::fixtures,
         observed::{PodTemplate, Volume},
     };
     use serde_json::json;
-
-    fn child(kind: Kind, state: State) -> Arc<Child> {
-        Arc::new(Child {
-            key: apply::key(kind, "customer-sample", "db"),
-            owner: None,
-            uid: "uid".into(),
-            version: 1,
-            hash: None,
-            digest: None,
-            inputs: None,
-            component: Some("db".into()),
-            data: None,
-            tenant: None,
-            terminating: false,
-            hands_off: false,
-            state,
-        })
-    }
 
     fn workload(current: i64) -> State {
         State::Workload {
@@ -147,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_what_is_stuck_without_saying_why_is_asked_about() {
-        let count = |kind, state| unexplained(&[child(kind, state)]).count();
+        let count = |kind, state| unexplained(&[fixtures::child(kind, "db", state)]).count();
         assert_eq!(count(Kind::StatefulSet, workload(0)), 1);
         assert_eq!(count(Kind::StatefulSet, workload(1)), 0);
         assert_eq!(count(Kind::Deployment, workload(0)), 0, "its own condition says why");
@@ -155,7 +137,8 @@ mod tests {
         let bound = Volume { bound: true, ..Volume::default() };
         assert_eq!(count(Kind::PersistentVolumeClaim, State::Volume(bound)), 0);
         let pod = State::Pod { ready: false, finished: false, cause: None };
-        let both = [child(Kind::StatefulSet, workload(0)), child(Kind::Pod, pod)];
+        let both =
+            [fixtures::child(Kind::StatefulSet, "db", workload(0)), fixtures::child(Kind::Pod, "db-0", pod)];
         assert_eq!(unexplained(&both).count(), 0);
     }
 
@@ -164,7 +147,7 @@ mod tests {
         let event = |version: &str, note: &str| json!({"reason": "FailedCreate", "note": note, "metadata": {"resourceVersion": version}});
         let events =
             [event("9", "violates PodSecurity"), event("10", "exceeded quota"), json!({"reason": "Other"})];
-        let stuck = child(Kind::StatefulSet, workload(0));
+        let stuck = fixtures::child(Kind::StatefulSet, "db", workload(0));
         assert_eq!(newest(&stuck, &events), Some(Cause::ResourceQuotaExceeded));
         assert_eq!(newest(&stuck, &[]), None);
     }

@@ -7,7 +7,12 @@ use super::{
     rollout::{self, Rollout},
     validate::{self, Invalid, Validated},
 };
-use crate::settings::Settings;
+use crate::{
+    apply,
+    kinds::Kind,
+    observed::{Child, Owner, State},
+    settings::Settings,
+};
 use crds::{
     ServiceInstance, ServicePlan, ServiceTemplate, TenantQuota, TenantQuotaSpec,
     instance::{Entitlement, Hold, Holds, PowerState, ServiceInstanceSpec},
@@ -47,6 +52,25 @@ pub enum Wanted {
 /// The time at which tests happen.
 pub fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// A child of the instance, as the cache has it, of the component `db`.
+pub fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
+    Arc::new(Child {
+        key: apply::key(kind, "customer-sample", name),
+        owner: Some(Owner::Instance(UID.into())),
+        uid: format!("uid-{name}"),
+        version: 1,
+        hash: None,
+        digest: None,
+        inputs: None,
+        component: Some("db".into()),
+        data: None,
+        tenant: None,
+        terminating: false,
+        hands_off: false,
+        state,
+    })
 }
 
 fn config(path: &str) -> PathBuf {

@@ -227,7 +227,8 @@ fn check_template(fetched: &Fetched, plan: &ServicePlanSpec) -> Result<Arc<Servi
         return Err(Invalid::known(reasons::PLAN_OF_ANOTHER_APP));
     }
     if let Some(problem) = template::validate::problems(&template.spec).first() {
-        let message = format!("The template can't be used: {problem}. An administrator must correct it.");
+        let message =
+            format!("The template can't be used: {}. An administrator must correct it.", problem.what);
         return Err(Invalid::stalled(reasons::TEMPLATE_INVALID, message));
     }
     let made_already = before.is_some() || matches!(fetched.secrets, Secrets::There(_));

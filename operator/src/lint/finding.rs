@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub const ACCEPT: &str = "lint.nakhoda.dev/";
 
 /// Every rule by its name, and what it is about.
-pub const RULES: [(&str, &str); 37] = [
+pub const RULES: [(&str, &str); 41] = [
     ("schema", "a field that is unknown, missing, of the wrong type or out of its bounds"),
     ("rule", "what the schema's own rules (CEL) refuse"),
     (
@@ -23,6 +23,8 @@ pub const RULES: [(&str, &str); 37] = [
         "an annotation that accepts a rule that does not exist, was not broken, or gives no reason",
     ),
     ("image-moving-tag", "a tag that names no exact version"),
+    ("image-two-numbers", "a tag of two numbers, which most makers move"),
+    ("version-differs", "an image of another version than the template says"),
     ("image-short-name", "an image without the host of its registry"),
     ("literal-secret", "a password, key or token that stands in the template"),
     ("secret-on-command-line", "a secret that everybody sees who can list processes"),
@@ -36,6 +38,8 @@ pub const RULES: [(&str, &str); 37] = [
     ("writable-root", "a root file system that can be written to"),
     ("no-tmp", "a read-only root without a /tmp"),
     ("privileged-port", "a port below 1024, which needs a privilege"),
+    ("not-executable", "a file that is run and can't be executed"),
+    ("service-without-dependency", "a component that calls another and does not depend on it"),
     ("startup-short", "a first start that is killed before it can end"),
     ("liveness-hasty", "a restart after a short pause"),
     ("liveness-asks-another", "a restart because another component is down"),
@@ -51,7 +55,10 @@ pub const RULES: [(&str, &str); 37] = [
     ("unbounded-parameter", "free text without a longest length or a pattern"),
     ("parameter-unused", "a parameter that nothing uses"),
     ("file-unused", "a file that nothing mounts"),
-    ("option-from-parameter", "an argument that a customer can begin with a hyphen"),
+    (
+        "option-from-parameter",
+        "a number or a choice that begins with a hyphen and stands alone in an argument",
+    ),
     ("open-braces", "a {{ that is never closed"),
     ("not-filled", "a placeholder where nothing is filled"),
     ("script-evaluates", "a script that runs what stands in a variable"),

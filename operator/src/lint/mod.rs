@@ -12,6 +12,7 @@ mod rules_data;
 mod rules_image;
 mod rules_plan;
 mod rules_probes;
+mod rules_run;
 mod rules_secrets;
 mod rules_security;
 mod rules_strings;
@@ -91,8 +92,8 @@ fn check_template(template: &Parsed<'_, ServiceTemplate>, said: &mut Findings<'_
     for problem in crate::template::validate::problems(spec) {
         said.error(
             "contradiction",
-            "spec",
-            &problem,
+            &problem.path,
+            &problem.what,
             "the operator makes no instance of it until that is mended",
         );
     }
@@ -101,5 +102,6 @@ fn check_template(template: &Parsed<'_, ServiceTemplate>, said: &mut Findings<'_
     rules_security::check(spec, said);
     rules_probes::check(spec, said);
     rules_data::check(spec, said);
+    rules_run::check(spec, said);
     rules_strings::check(spec, &template.document.value, said);
 }

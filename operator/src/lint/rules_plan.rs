@@ -3,13 +3,15 @@
 use super::{Document, Finding, Findings, Parsed};
 use crate::instance::validate::{component_resources, volume_size};
 use crds::{
-    ServicePlan, ServiceTemplate,
+    Quantity, ServicePlan, ServiceTemplate,
     template::{Component, ServiceTemplateSpec},
 };
 use std::collections::BTreeMap;
 
 /// The least memory that a component can do anything with, and the least volume, in bytes.
 const LEAST: (i64, i64) = (64 << 20, 256 << 20);
+/// The least CPU that a component can do anything with, in thousandths of a core.
+const LEAST_CPU: i64 = 50;
 
 pub(super) fn check(
     templates: &[Parsed<'_, ServiceTemplate>],
@@ -51,8 +53,18 @@ fn twice(documents: &[&Document], findings: &mut Vec<Finding>) {
 
 fn check_sizes(plan: &ServicePlan, template: &ServiceTemplateSpec, said: &mut Findings<'_>) {
     let resources = &plan.spec.resources;
+    check_sum(plan, template, said);
     for component in &template.components {
-        let memory = component_resources(component, resources).1.units();
+        let (cpu, memory) = component_resources(component, resources);
+        let (cpu, memory) = (cpu.millis(), memory.units());
+        if cpu < LEAST_CPU {
+            said.warning(
+                "plan-too-small",
+                "spec.resources.cpu",
+                &format!("the component {} has {cpu} thousandths of a CPU", component.name),
+                "give the plan more, or the component a larger share",
+            );
+        }
         if memory < LEAST.0 {
             let what = format!("the component {} has {} MiB of memory", component.name, memory >> 20);
             said.warning(
@@ -75,6 +87,43 @@ fn check_sizes(plan: &ServicePlan, template: &ServiceTemplateSpec, said: &mut Fi
                 );
             }
         }
+    }
+}
+
+/// What the components have for certain must fit into what is sold: fixed amounts and shares together.
+fn check_sum(plan: &ServicePlan, template: &ServiceTemplateSpec, said: &mut Findings<'_>) {
+    let sold = &plan.spec.resources;
+    let has: Vec<(Quantity, Quantity)> =
+        template.components.iter().map(|component| component_resources(component, sold)).collect();
+    let cpu: i64 = has.iter().map(|(cpu, _)| cpu.millis()).sum();
+    let memory: i64 = has.iter().map(|(_, memory)| memory.units()).sum();
+    let fixed = |given: fn(&Component) -> bool| -> String {
+        let names: Vec<&str> =
+            template.components.iter().filter(|one| given(one)).map(|one| one.name.as_str()).collect();
+        names.join(", ")
+    };
+    let mut too_much = |field: &str, what: &str, fixed: &str| {
+        said.error(
+            "plan-too-small",
+            &format!("spec.resources.{field}"),
+            &format!("{what}: instances have more than what is sold, and the tenant's quota refuses their pods in the end"),
+            &format!("give the plan more, or {fixed} less or a share (the shares of the others are of the whole plan)"),
+        );
+    };
+    if cpu > sold.cpu.millis() {
+        let what = format!(
+            "the components have {cpu} thousandths of a CPU together, of {} that the plan has",
+            sold.cpu.millis()
+        );
+        too_much("cpu", &what, &fixed(|one| one.resources.cpu.is_some()));
+    }
+    if memory > sold.memory.units() {
+        let what = format!(
+            "the components have {} MiB of memory together, of {} MiB that the plan has",
+            memory >> 20,
+            sold.memory.units() >> 20
+        );
+        too_much("memory", &what, &fixed(|one| one.resources.memory.is_some()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Probes: a first boot is waited for, nobody is restarted for another's fault, and green means that it serves.
 
 use super::Findings;
+use crate::template::validate::probes;
 use crds::template::{Component, Probe, ServiceTemplateSpec};
 
 /// The least time that a first start is given, in seconds: of anything, and of a database, which initialises, migrates
@@ -19,17 +20,12 @@ pub(super) fn check(spec: &ServiceTemplateSpec, said: &mut Findings<'_>) {
         let path = format!("spec.components[{index}].probes");
         check_patience(&path, component, said);
         check_liveness(&path, component, said);
-        for (name, probe) in all(component) {
+        for (name, probe) in probes(component) {
             let path = format!("{path}.{name}");
             check_headers(spec, component, &path, probe, said);
             check_exec(spec, component, &path, name, probe, said);
         }
     }
-}
-
-fn all(component: &Component) -> [(&'static str, &Probe); 3] {
-    let probes = &component.probes;
-    [("startup", &probes.startup), ("readiness", &probes.readiness), ("liveness", &probes.liveness)]
 }
 
 fn check_patience(path: &str, component: &Component, said: &mut Findings<'_>) {

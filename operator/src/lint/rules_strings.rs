@@ -1,8 +1,8 @@
 //! Strings: what is filled in, what is left over, and what a script does with it.
 
 use super::Findings;
-use crate::template::validate::{containers, is_plain, placeholders};
-use crds::template::{ParameterType, ServiceTemplateSpec};
+use crate::template::validate::{containers, placeholders};
+use crds::template::{Parameter, ParameterType, ServiceTemplateSpec};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -129,36 +129,32 @@ fn evaluates(line: &str) -> bool {
     !line.starts_with('#') && variable && runs.iter().any(|call| line.contains(call))
 }
 
-/// A value that begins with a hyphen is an option to most programs.
+/// A value that begins with a hyphen is an option to most programs. Free text is refused by the template check; numbers
+/// and choices are the template's own, and a mistake at worst.
 fn check_options(spec: &ServiceTemplateSpec, said: &mut Findings<'_>) {
     for owned in containers(spec) {
-        for (index, word) in owned.container.args.iter().enumerate() {
-            let name = word
-                .trim()
-                .strip_prefix("{{")
-                .and_then(|rest| rest.split_once("}}"))
-                .map(|(name, _)| name.trim());
-            let parameter = name
-                .and_then(|name| name.strip_prefix("parameters."))
-                .and_then(|name| spec.parameters.iter().find(|one| one.name == name));
-            let Some(parameter) = parameter.filter(|one| one.type_ == ParameterType::String) else {
-                continue;
-            };
-            if !is_plain(parameter) || begins_with_hyphen(parameter.pattern.as_deref()) {
+        let operands = owned.container.args.iter().position(|word| word == "--");
+        for (index, word) in owned.container.args.iter().enumerate().take(operands.unwrap_or(usize::MAX)) {
+            let name = word.trim().strip_prefix("{{").and_then(|rest| rest.split_once("}}"));
+            let name = name.and_then(|(name, _)| name.trim().strip_prefix("parameters."));
+            let parameter = name.and_then(|name| spec.parameters.iter().find(|one| one.name == name));
+            if let Some(parameter) = parameter.filter(|one| has_hyphen(one)) {
                 said.warning(
                     "option-from-parameter",
                     &format!("{}.args[{index}]", owned.path),
                     &format!("the argument begins with the parameter {}, and one that begins with a hyphen is an option to most programs", parameter.name),
-                    "write --option={{parameters.…}}, pass it by a variable, or give it a pattern that begins with a letter",
+                    "write --option={{parameters.…}}, pass it by a variable, or give it a minimum of 0 or choices without a hyphen",
                 );
             }
         }
     }
 }
 
-fn begins_with_hyphen(pattern: Option<&str>) -> bool {
-    let Some(regex) = pattern.and_then(|pattern| crate::instance::parameters::compile(pattern).ok()) else {
-        return true;
-    };
-    ["-", "-a", "--a", "-1", "--help"].iter().any(|text| regex.is_match(text))
+/// Whether a number or a choice can begin with a hyphen.
+fn has_hyphen(parameter: &Parameter) -> bool {
+    match parameter.type_ {
+        ParameterType::Integer => parameter.minimum.is_none_or(|least| least < 0),
+        ParameterType::Enum => parameter.values.iter().any(|value| value.starts_with('-')),
+        ParameterType::String | ParameterType::Boolean => false,
+    }
 }

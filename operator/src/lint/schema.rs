@@ -6,6 +6,9 @@ use kube_cel::{ErrorKind, ValidationErrors, Validator};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// Where the name of a resource stands.
+const NAME: &str = "metadata.name";
+
 /// Why documents can't be compared with the resource types.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -64,7 +67,11 @@ impl Schemas {
             return Ok(());
         }
         let broken = self.rules.validate(schema, &document.value, None).err();
-        for one in broken.into_iter().flat_map(ValidationErrors::into_vec) {
+        for mut one in broken.into_iter().flat_map(ValidationErrors::into_vec) {
+            // A rule about the name stands at the root, since metadata has no rules of its own.
+            if one.field_path.is_empty() && one.message.starts_with(NAME) {
+                NAME.clone_into(&mut one.field_path);
+            }
             match one.kind {
                 ErrorKind::ValidationFailure => {
                     said.error(

@@ -2,8 +2,13 @@
 
 use super::*;
 use crate::{
-    apply::Cluster, backoff::Backoff, cache::ChildCache, clock::SystemClock, context::Context, leader::Lease,
-    nodes::Nodes, own::Newest, pace::Pace, reflect::Caches, report::Report, settings::Settings, usage::Usage,
+    cache::ChildCache,
+    clock::SystemClock,
+    context::{Context, Shared},
+    leader::Lease,
+    nodes::Nodes,
+    reflect::Caches,
+    settings::Settings,
 };
 use kube::Client;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
@@ -13,25 +18,16 @@ fn context() -> Arc<Context> {
     let (service, _) = mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
     let client = Client::new(service, "default");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Arc::new(Context {
-        cluster: Cluster::new(client.clone(), Arc::new(Lease::default())),
-        settings: Settings::load(&root.join("../config/default.yaml")).unwrap(),
-        domains: crate::domains::Domains::new(&crate::settings::domains::Domains::default()),
-        namespace: "nakhoda-system".into(),
+    let settings = Settings::load(&root.join("../config/default.yaml")).unwrap();
+    let shared = Shared {
         clock: Arc::new(SystemClock::default()),
         caches: Arc::new(Caches::new().0),
         children: Arc::new(ChildCache::default()),
-        own_instances: Newest::default(),
-        own_tenants: Newest::default(),
-        own_templates: Newest::default(),
-        own_plans: Newest::default(),
-        backoff: Backoff::default(),
-        pace: Pace::default(),
-        report: Report::new(client, "tested"),
         metrics: Arc::new(Metrics::default()),
         nodes: Arc::new(Nodes::default()),
-        usage: Usage::default(),
-    })
+    };
+    let lease = Arc::new(Lease::default());
+    Arc::new(Context::new(&client, lease, settings, ("nakhoda-system", "tested"), shared))
 }
 
 /// The names of a text: those of its `# TYPE` lines.
@@ -121,17 +117,47 @@ fn every_metric_that_an_alert_asks_for_is_explained() {
             assert!(rule["labels"]["severity"].is_string(), "{name} has a severity");
             let asked: Vec<String> = metrics_in(expr);
             assert!(!asked.is_empty(), "{name} asks for nothing of ours");
-            for metric in asked {
-                let base =
-                    ["_total", "_bucket", "_count", "_sum"].iter().find_map(|end| metric.strip_suffix(end));
-                assert!(
-                    explained.contains(base.unwrap_or(&metric)),
-                    "{name} asks for {metric}, which is not there"
-                );
-            }
+            let unknown: Vec<_> = asked.iter().filter(|metric| !explained.contains(base(metric))).collect();
+            assert!(unknown.is_empty(), "{name} asks for {unknown:?}, which are not there");
         }
     }
     assert!(alerts >= 10, "{alerts} alerts");
+}
+
+#[test]
+fn every_metric_that_the_dashboard_shows_is_explained() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/monitoring/dashboard.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let variable = &dashboard["templating"]["list"][0];
+    assert_eq!((&variable["type"], &variable["name"]), (&"datasource".into(), &"datasource".into()));
+    let explained = explained();
+    let (mut ids, mut places, mut shown) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title} has an id of its own");
+        let place = &panel["gridPos"];
+        assert!(places.insert((place["y"].as_u64(), place["x"].as_u64())), "{title} lies upon another");
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(panel["description"].is_string(), "{title} says what it shows");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title} asks what was chosen");
+            let asked = metrics_in(target["expr"].as_str().unwrap());
+            assert!(!asked.is_empty(), "{title} asks for nothing of ours");
+            let unknown: Vec<_> = asked.iter().filter(|metric| !explained.contains(base(metric))).collect();
+            assert!(unknown.is_empty(), "{title} asks for {unknown:?}, which are not there");
+            shown.extend(asked.iter().map(|metric| base(metric).to_owned()));
+        }
+    }
+    assert!(shown.len() > 25, "{shown:?}");
+}
+
+/// The name of a metric as docs/METRICS.md is read: without what queries write behind it.
+fn base(metric: &str) -> &str {
+    let ends = ["_total", "_bucket", "_count", "_sum", "_info"];
+    ends.iter().find_map(|end| metric.strip_suffix(end)).unwrap_or(metric)
 }
 
 /// Our own metrics that an expression names.

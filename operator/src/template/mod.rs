@@ -6,6 +6,7 @@ use crate::{
     apply::CallError,
     context::Context,
     own::{self, Own},
+    strict::Problem,
 };
 use crds::{
     ServiceTemplate, ServiceTemplateStatus,
@@ -54,7 +55,7 @@ pub async fn reconcile(template: Arc<ServiceTemplate>, context: Arc<Context>) ->
     Ok(Action::await_change())
 }
 
-fn judge(problems: &[String], disabled: bool) -> Vec<Said> {
+fn judge(problems: &[Problem], disabled: bool) -> Vec<Said> {
     let settled = Said::no(conditions::RECONCILING, reasons::SETTLED, "");
     if problems.is_empty() {
         let (reason, message) = if disabled {
@@ -68,6 +69,7 @@ fn judge(problems: &[String], disabled: bool) -> Vec<Said> {
             Said::no(conditions::STALLED, reasons::NOT_STALLED, ""),
         ];
     }
+    let problems: Vec<&str> = problems.iter().map(|one| one.what.as_str()).collect();
     let mut message =
         format!("It contradicts itself, and no instance is made from it: {}", problems.join("; "));
     message = message.chars().take(2000).collect();

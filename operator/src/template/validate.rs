@@ -1,57 +1,38 @@
 //! Whether a template makes sense as a whole, and whether it is safe to make instances from: what its schema can't say.
 
 mod collisions;
+mod environment;
 mod injection;
+mod plain;
+mod programs;
+mod references;
+mod strings;
 
-pub use injection::{expanded_environment, is_plain, scripts};
+pub use programs::{STARTERS, scripts};
+pub use strings::{FACTS, placeholders};
 
-use crate::instance::parameters;
-use crds::template::{Component, Container, InitJob, ParameterType, ServiceTemplateSpec};
+use crate::{instance::parameters, strict::Problem};
+use crds::template::{Component, Container, InitJob, Probe, ServiceTemplateSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The facts that strings may name, beside `service.<component>`.
-pub const FACTS: [&str; 10] = [
-    "host",
-    "platformHost",
-    "url",
-    "name",
-    "namespace",
-    "tenant",
-    "memoryMi",
-    "memoryHalfMi",
-    "memoryQuarterMi",
-    "memoryThreeQuartersMi",
-];
-
-/// What the facts about a container's memory begin with: they mean something in its own strings alone.
-const MEMORY: &str = "memory";
-
-/// Where in a template a string stands, which says what it may name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Component,
-    Job,
-    Header,
-    File,
-    Credential,
-}
-
-/// Everything that is wrong with a template, a sentence each; empty for one that instances can be made from.
-pub fn problems(spec: &ServiceTemplateSpec) -> Vec<String> {
+/// Everything that is wrong with a template, a sentence each, with the place where it stands; empty for one that instances
+/// can be made from.
+pub fn problems(spec: &ServiceTemplateSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (what, names) in [
-        ("component", names(&spec.components, |c| &c.name)),
-        ("parameter", names(&spec.parameters, |p| &p.name)),
-        ("secret", names(&spec.secrets, |s| &s.name)),
-        ("file", names(&spec.files, |f| &f.name)),
-        ("init job", names(&spec.init_jobs, |j| &j.name)),
+    for (what, list, names) in [
+        ("component", "components", names(&spec.components, |c| &c.name)),
+        ("parameter", "parameters", names(&spec.parameters, |p| &p.name)),
+        ("secret", "secrets", names(&spec.secrets, |s| &s.name)),
+        ("file", "files", names(&spec.files, |f| &f.name)),
+        ("init job", "initJobs", names(&spec.init_jobs, |j| &j.name)),
     ] {
-        problems.extend(
-            repeated(&names).map(|name| format!("two entries of kind {what} are called {name}: rename one")),
-        );
+        problems.extend(repeated(&names).map(|(index, name)| {
+            let said = format!("two entries of kind {what} are called {name}: rename one");
+            Problem::new(format!("spec.{list}[{index}].name"), said)
+        }));
     }
-    check_references(spec, &mut problems);
-    check_strings(spec, &mut problems);
+    references::check(spec, &mut problems);
+    strings::check(spec, &mut problems);
     check_order(spec, &mut problems);
     check_shares(spec, &mut problems);
     check_parameters(spec, &mut problems);
@@ -64,62 +45,17 @@ fn names<'a, T>(items: &'a [T], name: impl Fn(&'a T) -> &'a String) -> Vec<&'a s
     items.iter().map(|item| name(item).as_str()).collect()
 }
 
-fn repeated<'a>(names: &[&'a str]) -> impl Iterator<Item = &'a str> {
+/// What was there before, with the place of the later one.
+fn repeated<'a>(names: &[&'a str]) -> impl Iterator<Item = (usize, &'a str)> {
     let mut seen = BTreeSet::new();
-    names.iter().copied().filter(move |name| !seen.insert(*name)).collect::<Vec<_>>().into_iter()
+    let all = names.iter().copied().enumerate();
+    all.filter(move |(_, name)| !seen.insert(*name)).collect::<Vec<_>>().into_iter()
 }
 
-fn check_references(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    let exposed = spec.expose.http.as_ref().map(|e| (&e.component, &e.port));
-    let exposed = exposed.or_else(|| spec.expose.tcp.as_ref().map(|e| (&e.component, &e.port)));
-    if let Some((component, port)) = exposed {
-        let found = spec.components.iter().find(|c| c.name == *component);
-        if !found.is_some_and(|c| c.ports.iter().any(|p| p.name == *port)) {
-            problems
-                .push(format!("expose names the port {port} of component {component}, which does not exist"));
-        }
-    }
-    for component in &spec.components {
-        for probe in [&component.probes.startup, &component.probes.readiness, &component.probes.liveness] {
-            let port = probe.http.as_ref().map(|http| &http.port).or(probe.tcp.as_ref());
-            if let Some(port) = port.filter(|port| !component.ports.iter().any(|p| p.name == **port)) {
-                problems.push(format!(
-                    "a probe of component {} names the port {port}, which it does not have",
-                    component.name
-                ));
-            }
-        }
-    }
-    for Owned { owner, container, .. } in containers(spec) {
-        for mount in
-            container.files.iter().filter(|mount| !spec.files.iter().any(|file| file.name == mount.file))
-        {
-            problems.push(format!("{owner} mounts the file {}, which does not exist", mount.file));
-        }
-        for secret in container.env.iter().filter_map(|env| env.secret.as_ref()) {
-            if !spec.secrets.iter().any(|one| one.name == *secret) {
-                problems.push(format!("{owner} names the secret {secret}, which does not exist"));
-            }
-        }
-    }
-    for secret in &spec.secrets {
-        let found = secret
-            .of
-            .as_ref()
-            .is_none_or(|of| spec.secrets.iter().any(|one| one.name == *of && one.of.is_none()));
-        if !found {
-            problems.push(format!(
-                "the secret {} is the hash of one that does not exist, or is a hash itself",
-                secret.name
-            ));
-        }
-    }
-    for job in &spec.init_jobs {
-        if let Some(of) = job.volumes_of.as_ref().filter(|of| !spec.components.iter().any(|c| c.name == **of))
-        {
-            problems.push(format!("the init job {} mounts volumes of {of}, which does not exist", job.name));
-        }
-    }
+/// The probes of a component, with what the template calls them.
+pub fn probes(component: &Component) -> [(&'static str, &Probe); 3] {
+    let probes = &component.probes;
+    [("startup", &probes.startup), ("readiness", &probes.readiness), ("liveness", &probes.liveness)]
 }
 
 /// A container of the template.
@@ -170,99 +106,12 @@ pub fn containers(spec: &ServiceTemplateSpec) -> Vec<Owned<'_>> {
     all
 }
 
-fn check_strings(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    let mut check = |place: Place, owner: &str, text: &str| {
-        if matches!(place, Place::Component | Place::Job) && text.contains("${{") {
-            problems.push(format!(
-                "{owner}: a dollar right before {{{{ would let a value name a variable; write it otherwise"
-            ));
-        }
-        for name in placeholders(text) {
-            if let Err(problem) = check_name(spec, place, name) {
-                problems.push(format!("{owner}: {{{{{name}}}}} {problem}"));
-            }
-        }
-    };
-    for Owned { owner, container, component, .. } in containers(spec) {
-        let place = if component.is_some() { Place::Component } else { Place::Job };
-        let values = container.env.iter().filter_map(|env| env.value.as_ref());
-        let texts = container.command.iter().chain(&container.args).chain(values);
-        texts.for_each(|text| check(place, &owner, text));
-    }
-    for component in &spec.components {
-        let owner = format!("component {}", component.name);
-        for probe in [&component.probes.startup, &component.probes.readiness, &component.probes.liveness] {
-            probe.exec.iter().for_each(|text| check(Place::Component, &owner, text));
-            let headers = probe.http.iter().flat_map(|http| &http.headers);
-            headers.for_each(|header| check(Place::Header, &owner, &header.value));
-        }
-    }
-    spec.files.iter().for_each(|file| check(Place::File, &format!("file {}", file.name), &file.content));
-    spec.credentials
-        .iter()
-        .for_each(|one| check(Place::Credential, &format!("credential {}", one.name), &one.value));
-}
-
-fn check_name(spec: &ServiceTemplateSpec, place: Place, name: &str) -> Result<(), String> {
-    if let Some(fact) = name.strip_prefix("facts.") {
-        return check_fact(spec, place, fact);
-    }
-    if let Some(parameter) = name.strip_prefix("parameters.") {
-        let found = spec
-            .parameters
-            .iter()
-            .find(|one| one.name == parameter)
-            .ok_or("is no parameter of this template")?;
-        let is_text = found.type_ == ParameterType::String;
-        return if is_text && matches!(place, Place::File | Place::Header) {
-            Err("is free text and could break out of its file: pass it as an environment variable".to_owned())
-        } else {
-            Ok(())
-        };
-    }
-    if let Some(secret) = name.strip_prefix("secrets.") {
-        if place != Place::Credential {
-            return Err("may stand only in credentials; give it to a container with env[].secret".to_owned());
-        }
-        let found = spec.secrets.iter().any(|one| one.name == secret);
-        return if found { Ok(()) } else { Err("is no secret of this template".to_owned()) };
-    }
-    Err("begins with neither facts., parameters. nor secrets.".to_owned())
-}
-
-fn check_fact(spec: &ServiceTemplateSpec, place: Place, fact: &str) -> Result<(), String> {
-    let service =
-        fact.strip_prefix("service.").is_some_and(|of| spec.components.iter().any(|c| c.name == of));
-    if !service && !FACTS.contains(&fact) {
-        return Err(format!("is no fact; there are {} and service.<component>", FACTS.join(", ")));
-    }
-    let in_container = matches!(place, Place::Component | Place::Job | Place::Header);
-    if fact.starts_with(MEMORY) && !in_container {
-        return Err("is known in the strings of a container only, and would be empty here".to_owned());
-    }
-    Ok(())
-}
-
-/// The names between `{{` and `}}`, read from left to right exactly as they are filled.
-pub fn placeholders(text: &str) -> Vec<&str> {
-    let (mut names, mut rest) = (Vec::new(), text);
-    while let Some((_, after)) = rest.split_once("{{") {
-        let Some((name, tail)) = after.split_once("}}") else { break };
-        names.push(name.trim());
-        rest = tail;
-    }
-    names
-}
-
-fn check_order(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    let by_name: BTreeMap<&str, &Component> = spec.components.iter().map(|c| (c.name.as_str(), c)).collect();
-    for component in &spec.components {
-        for other in component.depends_on.iter().filter(|other| !by_name.contains_key(other.as_str())) {
-            problems.push(format!("component {} depends on {other}, which does not exist", component.name));
-        }
-    }
-    if ordered(spec).len() < spec.components.len() && problems.is_empty() {
-        problems.push("the components depend on each other in a circle: take one dependsOn out".to_owned());
+fn check_order(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
+    let done: Vec<&str> = ordered(spec).iter().map(|one| one.name.as_str()).collect();
+    let stuck = spec.components.iter().position(|component| !done.contains(&component.name.as_str()));
+    if let Some(index) = stuck.filter(|_| problems.is_empty()) {
+        let said = "the components depend on each other in a circle: take one dependsOn out";
+        problems.push(Problem::new(format!("spec.components[{index}].dependsOn"), said));
     }
 }
 
@@ -281,37 +130,53 @@ pub fn ordered(spec: &ServiceTemplateSpec) -> Vec<&Component> {
     }
 }
 
-fn check_shares(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    let storage: i32 =
-        spec.components.iter().flat_map(|c| &c.volumes).map(|volume| volume.storage_percent).sum();
-    if storage > 100 {
-        problems.push(format!("the volumes have {storage} per cent of the plan's storage together; at most 100 can be shared out"));
+/// Shares of the plan: all of a kind have 100 per cent together. The place is that of the share that is too much.
+fn check_shares(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
+    let (mut storage, mut memory, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, component) in spec.components.iter().enumerate() {
+        let (path, given) = (format!("spec.components[{index}]"), &component.resources);
+        for (number, volume) in component.volumes.iter().enumerate() {
+            storage.push((format!("{path}.volumes[{number}].storagePercent"), volume.storage_percent));
+        }
+        let share = |percent: Option<i32>, is_fixed: bool| if is_fixed { 0 } else { percent.unwrap_or(100) };
+        let of_memory = share(given.memory_percent, given.memory.is_some());
+        memory.push((format!("{path}.resources.memoryPercent"), of_memory));
+        cpu.push((format!("{path}.resources.cpuPercent"), share(given.cpu_percent, given.cpu.is_some())));
     }
-    let share = |percent: Option<i32>, fixed: bool| if fixed { 0 } else { percent.unwrap_or(100) };
-    let memory: i32 =
-        spec.components.iter().map(|c| share(c.resources.memory_percent, c.resources.memory.is_some())).sum();
-    let cpu: i32 =
-        spec.components.iter().map(|c| share(c.resources.cpu_percent, c.resources.cpu.is_some())).sum();
-    for (what, sum) in [("memory", memory), ("CPU", cpu)] {
-        if sum > 100 {
-            problems.push(format!("the components have {sum} per cent of the plan's {what} together; at most 100 can be shared out"));
+    for (who, what, shares) in
+        [("volumes", "storage", storage), ("components", "memory", memory), ("components", "CPU", cpu)]
+    {
+        let mut sum = 0;
+        let too_much: Vec<String> = shares
+            .into_iter()
+            .filter_map(|(path, share)| {
+                sum += share;
+                (sum > 100 && share > 0).then_some(path)
+            })
+            .collect();
+        if let Some(path) = too_much.into_iter().next() {
+            let said = format!(
+                "the {who} have {sum} per cent of the plan's {what} together; at most 100 can be shared out"
+            );
+            problems.push(Problem::new(path, said));
         }
     }
 }
 
 /// A default must be what an instance could give, and a pattern a regular expression.
-fn check_parameters(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    for parameter in &spec.parameters {
+fn check_parameters(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
+    for (index, parameter) in spec.parameters.iter().enumerate() {
+        let path = format!("spec.parameters[{index}]");
         if let Some(Err(error)) = parameter.pattern.as_ref().map(|pattern| parameters::compile(pattern)) {
-            problems.push(format!(
-                "the pattern of the parameter {} is no regular expression: {error}",
-                parameter.name
-            ));
+            let said =
+                format!("the pattern of the parameter {} is no regular expression: {error}", parameter.name);
+            problems.push(Problem::new(format!("{path}.pattern"), said));
         } else if parameter.default.is_some()
             && let Err(problem) =
                 parameters::check(std::slice::from_ref(parameter), &BTreeMap::new(), &BTreeMap::new())
         {
-            problems.push(format!("the default is out of its own bounds: {problem}"));
+            let said = format!("the default is out of its own bounds: {problem}");
+            problems.push(Problem::new(format!("{path}.default"), said));
         }
     }
 }

@@ -25,13 +25,27 @@ pub async fn app(world: &World, name: &str, change: impl FnOnce(&mut Value)) -> 
 
 /// A plan.
 pub async fn plan(world: &World, name: &str, template: &str, storage: &str) -> Result<()> {
-    let plan = json!({
+    plan_of_class(world, name, template, storage, None).await
+}
+
+/// A plan whose volumes are of a class.
+pub async fn plan_of_class(
+    world: &World,
+    name: &str,
+    template: &str,
+    storage: &str,
+    class: Option<&str>,
+) -> Result<()> {
+    let mut plan = json!({
         "apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServicePlan", "metadata": {"name": name},
         "spec": {
             "templateRef": template, "displayName": "Odd", "price": {"amount": 1000, "period": "Monthly"},
             "resources": {"cpu": "500m", "memory": "512Mi", "storage": storage},
         },
     });
+    if let Some(class) = class {
+        plan["spec"]["storageClassName"] = json!(class);
+    }
     apply::object(&world.admin(), &serde_json::from_value(plan)?, CATALOGUE).await?;
     Ok(())
 }

@@ -2,9 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use crds::instance::Phase::{Degraded, Failed, Provisioning};
-use crds::managers::CATALOGUE;
 use crds::{labels, reasons};
-use e2e::{apply, wait};
+use e2e::wait;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -14,11 +13,13 @@ use serde_json::{Value, json};
 
 use super::row::{PATIENCE, Row, seen, serves};
 use super::{Case, Stage, pods};
+use crate::broken::catalogue;
 use crate::world::{Instance, World};
 
 pub(super) fn cases(stage: Stage<'_>) -> Vec<Case<'_>> {
     vec![
         no_class(stage).boxed_local(),
+        no_name_of_a_class(stage).boxed_local(),
         not_provisioned(stage).boxed_local(),
         elsewhere(stage).boxed_local(),
         not_expandable(stage).boxed_local(),
@@ -29,15 +30,7 @@ pub(super) fn cases(stage: Stage<'_>) -> Vec<Case<'_>> {
 
 /// A plan whose volumes are of a class.
 async fn plan(world: &World, name: &str, class: &str, storage: &str) -> Result<()> {
-    let plan = json!({
-        "apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServicePlan", "metadata": {"name": name},
-        "spec": {
-            "templateRef": "plain", "displayName": "Odd", "price": {"amount": 1000, "period": "Monthly"},
-            "resources": {"cpu": "500m", "memory": "512Mi", "storage": storage}, "storageClassName": class,
-        },
-    });
-    apply::object(&world.admin(), &serde_json::from_value(plan)?, CATALOGUE).await?;
-    Ok(())
+    catalogue::plan_of_class(world, name, "plain", storage, Some(class)).await
 }
 
 async fn class(world: &World, name: &str, more: Value) -> Result<()> {
@@ -58,6 +51,18 @@ async fn no_class(stage: Stage<'_>) -> Result<Vec<Row>> {
     class(stage.world, "nowhere", json!({})).await?;
     serves(&one).await?;
     Ok(vec![row.cured("the class is made")])
+}
+
+/// What a pattern lets through and the API server does not: a part of a name that is empty.
+async fn no_name_of_a_class(stage: Stage<'_>) -> Result<Vec<Row>> {
+    plan(stage.world, "plain-refused", "no..name", "5Gi").await?;
+    let one = stage.order("refused", "plain-refused").await?;
+    let how = "a plan whose storage class has a name that no class can have";
+    let row = seen(&one, reasons::REJECTED, Failed, how).await?;
+    class(stage.world, "a.name", json!({})).await?;
+    plan(stage.world, "plain-refused", "a.name", "5Gi").await?;
+    serves(&one).await?;
+    Ok(vec![row.cured("the plan is corrected")])
 }
 
 /// What makes the volumes knows no mount options, so asking for some fails.

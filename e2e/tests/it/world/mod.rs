@@ -5,6 +5,7 @@ mod dns;
 mod instance;
 mod operator;
 mod quota;
+mod sale;
 mod snapshot;
 mod tenant;
 
@@ -15,6 +16,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use crds::instance::Phase;
 use crds::managers::CATALOGUE;
 use e2e::charts::NAMESPACE;
 use e2e::cluster::Cluster;
@@ -25,8 +27,9 @@ use e2e::proxy::{FaultProxy, ProxyConfig};
 use e2e::story::Story;
 use e2e::tools::Tools;
 use e2e::{apply, charts, repository};
+use jiff::Timestamp;
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
@@ -34,6 +37,7 @@ use tokio::task::spawn_blocking;
 pub use dns::Dns;
 pub use instance::{Instance, is_settled_in};
 pub use operator::{RunningOperator, Setup};
+pub use sale::{sell, sell_plan, sell_template, small};
 pub use tenant::Tenant;
 
 /// How long anything may take that is not what a story is about.
@@ -48,6 +52,17 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// Plays a story on the runtime that all tests share.
 pub fn block_on<F: Future>(story: F) -> F::Output {
     RUNTIME.block_on(story)
+}
+
+/// This machine's time, by which the operators of the stories act.
+#[expect(clippy::disallowed_methods, reason = "the operator of the story reads this machine's clock")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Whether everything is to be proved (`just prove`), or only what fits into some minutes.
+pub fn proves() -> bool {
+    std::env::var_os("NAKHODA_PROVE").is_some_and(|value| value == "1")
 }
 
 /// A control plane, what stands before it, and who writes to it.
@@ -161,6 +176,16 @@ impl World {
     /// The instance of that name in a namespace `customer-<tenant>` that no tenant stands behind.
     pub fn nobodys(&self, tenant: &str, name: &str) -> Instance {
         Tenant::unmade(self.people.clone(), tenant).named(name)
+    }
+
+    /// A tenant with one PostgreSQL that serves.
+    pub async fn tenant_with_db(&self, name: &str) -> Result<(Tenant, Instance)> {
+        let limits = json!({"instances": 5, "cpu": "10", "memory": "10Gi", "storage": "1Ti"});
+        let tenant = self.tenant(name, limits).await?;
+        let db = self.instance(&tenant, "db", json!({"planRef": "postgresql-small"})).await?;
+        db.entitle().await?;
+        db.settled_in(Phase::Running, BOUND).await?;
+        Ok((tenant, db))
     }
 
     /// Orders an instance; `spec` is the whole spec.

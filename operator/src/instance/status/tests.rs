@@ -4,38 +4,19 @@ mod causes;
 
 use super::{Outcome, Refused, next_look, status, too_early_to_say};
 use crate::{
-    apply,
     instance::{
         fetch::Fetched,
-        fixtures::{self, Wanted},
+        fixtures::{self, Wanted, child},
         power::{self, Power},
         rollout::Rollout,
         validate::Invalid,
     },
     kinds::Kind,
-    observed::{Child, Owner, PodTemplate, State, Volume},
+    observed::{Child, PodTemplate, State, Volume},
 };
 use crds::{Quantity, ServiceInstanceStatus, conditions, instance::Phase};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
-
-fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
-    Arc::new(Child {
-        key: apply::key(kind, "customer-sample", name),
-        owner: Some(Owner::Instance(fixtures::UID.into())),
-        uid: format!("uid-{name}"),
-        version: 1,
-        hash: None,
-        digest: None,
-        inputs: None,
-        component: Some("db".into()),
-        data: None,
-        tenant: None,
-        terminating: false,
-        hands_off: false,
-        state,
-    })
-}
 
 fn workload(replicas: i64, ready: i64) -> Arc<Child> {
     let state = State::Workload {

@@ -1,76 +1,59 @@
 //! Whether what a customer writes could break out of the place that it is filled into: a script, SQL, PHP, JSON, a
 //! connection string, the name of a program.
 //!
-//! A parameter that is alone in an argument or a variable is safe as long as nothing evaluates it. Everything else
-//! is refused here, not only by the linter: an instance of such a template would be somebody else's shell.
+//! A parameter that is alone in a variable is safe as long as nothing evaluates it, and in an argument as long as it can't
+//! be taken for an option. Everything else is refused here, not only by the linter: an instance of such a template would be
+//! somebody else's shell.
 
-use super::{Owned, containers, placeholders};
-use crds::template::{Container, Parameter, ParameterType, Probe, ServiceTemplateSpec};
-use regex_syntax::hir::{Class, Hir, HirKind};
+use super::{
+    Owned, Problem, containers,
+    environment::is_evaluated,
+    placeholders,
+    plain::{is_plain, may_be_empty, may_begin_with_hyphen},
+    probes,
+    programs::{first_operand, scripts},
+};
+use crds::template::{Container, Parameter, ServiceTemplateSpec};
 use std::collections::BTreeMap;
 
-/// Programs that run one of their arguments as code, with the options before it; `*`: every argument.
-const INTERPRETERS: [(&[&str], &[&str]); 10] = [
-    (&["sh", "bash", "ash", "dash", "zsh", "ksh"], &["-c"]),
-    (&["su", "runuser"], &["-c", "--command"]),
-    (&["node", "nodejs", "deno", "bun"], &["-e", "-p", "--eval", "--print"]),
-    (&["php"], &["-r", "-B", "-R", "-E", "--run"]),
-    (&["python", "pypy"], &["-c"]),
-    (&["perl", "ruby", "lua"], &["-e", "-E"]),
-    (&["psql"], &["-c", "--command"]),
-    (&["mysql", "mariadb", "mongosh", "mongo"], &["-e", "--execute", "--eval", "--init-command"]),
-    (&["env"], &["-S", "--split-string"]),
-    (&["eval", "awk", "gawk", "mawk", "sed", "jq", "sqlite3", "xargs"], &["*"]),
-];
-/// The first of them: their options end at the name of a script.
-const SHELLS: &[&str] = INTERPRETERS[0].0;
-/// Variables that a program evaluates or loads code by.
-const EVALUATED: [&str; 20] = [
-    "BASH_ENV",
-    "ENV",
-    "PATH",
-    "IFS",
-    "PS4",
-    "PROMPT_COMMAND",
-    "SHELL",
-    "PAGER",
-    "EDITOR",
-    "LD_PRELOAD",
-    "LD_AUDIT",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "PERL5OPT",
-    "PERL5LIB",
-    "RUBYOPT",
-    "RUBYLIB",
-    "PHP_INI_SCAN_DIR",
-    "WORDPRESS_CONFIG_EXTRA",
-];
-/// What the names of such variables end in.
-const EVALUATED_ENDS: [&str; 7] = ["_OPTIONS", "_OPTS", "_OPT", "_ARGS", "_COMMAND", "_CMD", "_EVAL"];
 /// What gives a text a structure that a value could break.
 const STRUCTURE: [&str; 18] =
     ["'", "\"", "`", "$", "\\", ";", "|", "&", "<", ">", "(", ")", "{", "}", "[", "]", "\n", "://"];
 
-pub(super) fn check(spec: &ServiceTemplateSpec, problems: &mut Vec<String>) {
-    for Owned { owner, container, .. } in containers(spec) {
+/// A word of a command line, expanded, with the place where it stands.
+struct Word {
+    path: String,
+    text: String,
+}
+
+pub(super) fn check(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
+    for Owned { owner, path, container, .. } in containers(spec) {
         let environment = expanded_environment(container);
-        for (name, value) in &environment {
-            check_variable(spec, &owner, name, value, problems);
+        for (index, env) in container.env.iter().enumerate() {
+            let path = format!("{path}.env[{index}].value");
+            let value = environment.get(&env.name).map(String::as_str).unwrap_or_default();
+            check_variable(spec, &owner, &path, (&env.name, value), problems);
         }
-        let words: Vec<String> =
-            container.command.iter().chain(&container.args).map(|word| expand(word, &environment)).collect();
-        check_words(spec, &owner, &words, !container.command.is_empty(), problems);
+        let mut line = words(&format!("{path}.command"), &container.command, &environment);
+        line.extend(words(&format!("{path}.args"), &container.args, &environment));
+        check_words(spec, &owner, &line, !container.command.is_empty(), problems);
     }
-    for component in &spec.components {
+    for (index, component) in spec.components.iter().enumerate() {
         let environment = expanded_environment(&component.container);
-        for probe in [&component.probes.startup, &component.probes.readiness, &component.probes.liveness] {
-            let Probe { exec, .. } = probe;
-            let words: Vec<String> = exec.iter().map(|word| expand(word, &environment)).collect();
-            check_words(spec, &format!("a probe of component {}", component.name), &words, true, problems);
+        let owner = format!("a probe of component {}", component.name);
+        for (name, probe) in probes(component) {
+            let line =
+                words(&format!("spec.components[{index}].probes.{name}.exec"), &probe.exec, &environment);
+            check_words(spec, &owner, &line, true, problems);
         }
     }
+}
+
+fn words(list: &str, words: &[String], environment: &BTreeMap<String, String>) -> Vec<Word> {
+    let words = words.iter().enumerate();
+    words
+        .map(|(index, word)| Word { path: format!("{list}[{index}]"), text: expand(word, environment) })
+        .collect()
 }
 
 /// The parameters that a text names.
@@ -83,50 +66,92 @@ fn named<'a>(spec: &'a ServiceTemplateSpec, text: &str) -> Vec<&'a Parameter> {
 fn check_variable(
     spec: &ServiceTemplateSpec,
     owner: &str,
-    name: &str,
-    value: &str,
-    problems: &mut Vec<String>,
+    path: &str,
+    (name, value): (&str, &str),
+    problems: &mut Vec<Problem>,
 ) {
-    let evaluated = EVALUATED.contains(&name) || EVALUATED_ENDS.iter().any(|end| name.ends_with(end));
-    for parameter in named(spec, value).into_iter().filter(|one| !is_plain(one)) {
-        if evaluated {
-            problems.push(format!(
+    let evaluated = is_evaluated(name);
+    let options: Vec<&Parameter> = if evaluated { options_within(spec, value) } else { Vec::new() };
+    for parameter in named(spec, value) {
+        let said = if evaluated && !is_plain(parameter) {
+            format!(
                 "{owner}: the parameter {} stands in the variable {name}, which programs evaluate: give it a type or a \
                  pattern of letters, digits and . _ + @ % - alone, or another variable",
                 parameter.name
-            ));
-        } else if has_structure(value, &["="]) {
-            problems.push(breaks_out(owner, &format!("the variable {name}"), parameter));
-        }
+            )
+        } else if options.iter().any(|one| one.name == parameter.name) {
+            format!(
+                "{owner}: the parameter {} may begin with a hyphen, and be an option in the variable {name}, which \
+                 programs evaluate: give it a pattern that begins with a letter or a digit, or another variable",
+                parameter.name
+            )
+        } else if !is_plain(parameter) && has_structure(value, &["="]) {
+            breaks_out(owner, &format!("the variable {name}"), parameter)
+        } else {
+            continue;
+        };
+        problems.push(Problem::new(path, said));
     }
 }
 
 fn check_words(
     spec: &ServiceTemplateSpec,
     owner: &str,
-    words: &[String],
+    line: &[Word],
     program: bool,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) {
-    if let Some(parameter) = words.first().filter(|_| program).and_then(|first| named(spec, first).pop()) {
-        problems.push(format!(
-            "{owner}: the parameter {} names the program that runs: name it in the template",
-            parameter.name
-        ));
-    }
-    let code = scripts(words);
-    for parameter in code.iter().flat_map(|script| named(spec, script)) {
-        problems.push(format!(
-            "{owner}: the parameter {} stands in a script on the command line, out of which it could break: pass it as \
-             an environment variable and quote that",
-            parameter.name
-        ));
-    }
-    for word in words.iter().filter(|word| !code.contains(&word.as_str()) && has_structure(word, &[])) {
-        for parameter in named(spec, word).into_iter().filter(|one| !is_plain(one)) {
-            problems.push(breaks_out(owner, "an argument", parameter));
+    let texts: Vec<&str> = line.iter().map(|word| word.text.as_str()).collect();
+    let code = scripts(&texts);
+    let operands = first_operand(&texts, &code, program);
+    for (index, Word { path, text }) in line.iter().enumerate() {
+        let of_script = code.contains(&index);
+        let optional = if of_script || index >= operands { Vec::new() } else { options(spec, text) };
+        for parameter in named(spec, text) {
+            let name = &parameter.name;
+            let said = if program && index == 0 {
+                format!("{owner}: the parameter {name} names the program that runs: name it in the template")
+            } else if of_script {
+                format!(
+                    "{owner}: the parameter {name} stands in a script on the command line, out of which it could \
+                     break: pass it as an environment variable and quote that"
+                )
+            } else if !is_plain(parameter) && has_structure(text, &[]) {
+                breaks_out(owner, "an argument", parameter)
+            } else if optional.iter().any(|one| one.name == *name) {
+                format!(
+                    "{owner}: an argument begins with the parameter {name}, and one that begins with a hyphen is an \
+                     option to most programs: write --option={{{{parameters.{name}}}}}, put the argument -- before \
+                     it, or give it a pattern that begins with a letter or a digit"
+                )
+            } else {
+                continue;
+            };
+            problems.push(Problem::new(path, said));
         }
     }
+}
+
+/// The parameters of free text that a word may begin with, where they may begin with a hyphen.
+fn options<'a>(spec: &'a ServiceTemplateSpec, word: &str) -> Vec<&'a Parameter> {
+    let (mut found, mut rest) = (Vec::new(), word);
+    while let Some((name, tail)) = rest.strip_prefix("{{").and_then(|rest| rest.split_once("}}")) {
+        let name = name.trim().strip_prefix("parameters.");
+        let parameter = name.and_then(|name| spec.parameters.iter().find(|one| one.name == name));
+        found.extend(parameter.filter(|one| may_begin_with_hyphen(one)));
+        if parameter.is_none_or(|one| !may_be_empty(one)) {
+            break;
+        }
+        rest = tail;
+    }
+    found
+}
+
+/// The same of every word within a text.
+fn options_within<'a>(spec: &'a ServiceTemplateSpec, text: &str) -> Vec<&'a Parameter> {
+    let begins = |at: usize| at == 0 || text[..at].ends_with(char::is_whitespace);
+    let words = text.match_indices("{{").filter(|(at, _)| begins(*at));
+    words.flat_map(|(at, _)| options(spec, &text[at..])).collect()
 }
 
 fn breaks_out(owner: &str, place: &str, parameter: &Parameter) -> String {
@@ -150,7 +175,7 @@ fn has_structure(text: &str, more: &[&str]) -> bool {
 
 /// The environment as the kubelet expands it: `$(NAME)` is what was set before. Secrets are empty, since no customer
 /// writes them.
-pub fn expanded_environment(container: &Container) -> BTreeMap<String, String> {
+fn expanded_environment(container: &Container) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
     for env in &container.env {
         let value = expand(env.value.as_deref().unwrap_or_default(), &environment);
@@ -179,95 +204,4 @@ fn expand(text: &str, environment: &BTreeMap<String, String>) -> String {
     }
     expanded.push_str(rest);
     expanded
-}
-
-/// The words of a command line that are code to the program before them, such as what follows `sh -c`.
-pub fn scripts(words: &[String]) -> Vec<&str> {
-    let mut found = Vec::new();
-    for (index, word) in words.iter().enumerate() {
-        let program = word.rsplit('/').next().unwrap_or_default();
-        let program = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let known = INTERPRETERS.iter().find(|(names, _)| names.contains(&program));
-        if let Some((_, options)) = known {
-            found.extend(scripts_of(&words[index + 1..], options, SHELLS.contains(&program)));
-        }
-    }
-    found
-}
-
-fn scripts_of<'a>(words: &'a [String], options: &[&str], is_shell: bool) -> Vec<&'a str> {
-    if options == ["*"] {
-        return words.iter().map(String::as_str).collect();
-    }
-    let (mut found, mut index) = (Vec::new(), 0);
-    while let Some(word) = words.get(index) {
-        index += 1;
-        if is_shell && takes_next(word) {
-            index += 1;
-        } else if options.iter().any(|option| is_option(word, option)) {
-            // What follows, and what is attached to the option itself.
-            found.push(word.as_str());
-            found.extend(words.get(index).map(String::as_str));
-            index += 1;
-        } else if is_shell && word.contains('/') {
-            // A script's path: what follows are its arguments.
-            return found;
-        }
-    }
-    found
-}
-
-/// Whether what follows this option of a shell is its value: `-o pipefail`, `-euo pipefail`.
-fn takes_next(word: &str) -> bool {
-    let cluster = word
-        .strip_prefix(['-', '+'])
-        .is_some_and(|rest| rest.ends_with(['o', 'O']) && !rest.starts_with('-'));
-    (cluster && !word.contains('c')) || matches!(word, "--rcfile" | "--init-file")
-}
-
-/// Whether a word is this option: alone, in a cluster (`-euc`), or with its value attached (`--eval=…`, `-e…`).
-fn is_option(word: &str, option: &str) -> bool {
-    if let Some(letter) = option.strip_prefix('-').filter(|rest| rest.len() == 1) {
-        let cluster = word
-            .strip_prefix('-')
-            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()) && rest.contains(letter));
-        return cluster || word.starts_with(option);
-    }
-    word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-}
-
-/// Whether every value that a parameter may have is made of characters that mean nothing to any language: letters,
-/// digits and `. _ + @ % -`; in the template's own choices also `/`, `:` and `,`.
-pub fn is_plain(parameter: &Parameter) -> bool {
-    match parameter.type_ {
-        ParameterType::Integer | ParameterType::Boolean => true,
-        ParameterType::Enum => {
-            parameter.values.iter().all(|value| value.chars().all(|c| is_harmless(c) || "/:,".contains(c)))
-        }
-        ParameterType::String => {
-            let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
-            let pattern = parameter.pattern.as_ref().and_then(|pattern| parser.parse(pattern).ok());
-            pattern.is_some_and(|pattern| is_harmless_pattern(&pattern))
-        }
-    }
-}
-
-fn is_harmless(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "._+@%-".contains(c)
-}
-
-fn is_harmless_pattern(pattern: &Hir) -> bool {
-    match pattern.kind() {
-        HirKind::Empty | HirKind::Look(_) => true,
-        HirKind::Literal(literal) => literal.0.iter().all(|byte| is_harmless(char::from(*byte))),
-        HirKind::Class(Class::Bytes(class)) => {
-            class.iter().all(|range| (range.start()..=range.end()).all(|byte| is_harmless(char::from(byte))))
-        }
-        HirKind::Class(Class::Unicode(class)) => {
-            class.iter().all(|range| range.end().is_ascii() && (range.start()..=range.end()).all(is_harmless))
-        }
-        HirKind::Repetition(repetition) => is_harmless_pattern(&repetition.sub),
-        HirKind::Capture(capture) => is_harmless_pattern(&capture.sub),
-        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().all(is_harmless_pattern),
-    }
 }

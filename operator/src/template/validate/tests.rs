@@ -1,9 +1,16 @@
 //! What a template may not do to whoever uses it.
 
-use super::*;
+mod options;
+
+use super::{plain::is_plain, *};
 use crds::{ServiceTemplate, template::Parameter};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+/// What is said of a template.
+fn problems(spec: &ServiceTemplateSpec) -> Vec<String> {
+    super::problems(spec).into_iter().map(|one| one.what).collect()
+}
 
 fn spec(change: impl FnOnce(&mut Value)) -> ServiceTemplateSpec {
     let probe = json!({"tcp": "main"});
@@ -68,7 +75,7 @@ fn no_parameter_stands_in_a_script_on_the_command_line() {
 #[test]
 fn a_script_gets_its_values_as_arguments_or_variables() {
     for command in [
-        &["sh", "-c", "exec serve \"$1\"", "serve", "{{parameters.title}}"][..],
+        &["sh", "-c", "exec serve \"$@\"", "serve", "--", "{{parameters.title}}"][..],
         &["sh", "/opt/nakhoda/start", "-c", "max={{parameters.size}}"],
         &["postgres", "-c", "max_connections={{parameters.size}}", "-c", "timezone={{parameters.zone}}"],
         &["serve", "--title={{parameters.title}}"],
@@ -149,6 +156,16 @@ fn two_things_of_a_pod_or_an_app_never_have_one_name() {
         spec["initJobs"] = json!([{"name": "app", "image": image, "security": {"user": 1, "group": 1}}]);
     }));
     assert_eq!(said.len(), 3, "{said:#?}");
+}
+
+#[test]
+fn no_sysctl_is_set_twice() {
+    let said = super::problems(&spec(|spec| {
+        let one = json!({"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"});
+        spec["components"][0]["security"]["sysctls"] = json!([one, one]);
+    }));
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert_eq!(said[0].path, "spec.components[0].security.sysctls[1].name");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{Phase, child, conditions, is, pod, row, say, volume, workload};
 use crate::{
     cause::Cause,
     instance::{
+        fetch::Fetched,
         fixtures::{self, Wanted},
         rollout::Rollout,
         status::{Outcome, next_look, status},
@@ -128,17 +129,16 @@ fn a_pod_that_has_ended_counts_until_another_takes_its_place() {
     assert_eq!(replaced.reason.as_deref(), Some("NotServing"));
 }
 
+/// What is said of an instance that was built without a hitch.
+fn built(fetched: &Fetched) -> Outcome {
+    let order = Box::new(fixtures::order(fetched).unwrap());
+    Outcome::Built { order, credentials: None, blocked: false, refused: None, rollout: Rollout::UpToDate }
+}
+
 #[test]
 fn what_waits_for_its_database_says_so() {
     let fetched = fixtures::fetched("wordpress", Wanted::Running);
-    let order = Box::new(fixtures::order(&fetched).unwrap());
-    let outcome = Outcome::Built {
-        order,
-        credentials: None,
-        blocked: false,
-        refused: None,
-        rollout: Rollout::UpToDate,
-    };
+    let outcome = built(&fetched);
     let said =
         |children: &[Arc<Child>]| status(&fetched, children, &outcome, fixtures::settings(), fixtures::now());
     assert_eq!(said(&[workload(1, 0)]).reason.as_deref(), Some(reasons::DEPENDENCY_NOT_READY));
@@ -149,14 +149,7 @@ fn what_waits_for_its_database_says_so() {
 fn what_events_tell_of_a_child_counts_like_what_it_says_itself() {
     let mut fetched = fixtures::fetched("postgresql", Wanted::Running);
     fetched.told.insert("uid-db".into(), Cause::PodSecurityDenied);
-    let order = Box::new(fixtures::order(&fetched).unwrap());
-    let outcome = Outcome::Built {
-        order,
-        credentials: None,
-        blocked: false,
-        refused: None,
-        rollout: Rollout::UpToDate,
-    };
+    let outcome = built(&fetched);
     let said =
         status(&fetched, &[workload(1, 0), volume(false)], &outcome, fixtures::settings(), fixtures::now());
     assert_eq!(
