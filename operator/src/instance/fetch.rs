@@ -1,6 +1,6 @@
 //! What a reconcile needs to know, gathered once: from the caches, and the generated secrets live.
 
-use super::events::Told;
+use super::{events::Told, power};
 use crate::{
     apply::{self, CallError},
     context::Context,
@@ -142,7 +142,9 @@ pub async fn fetch(
         _ => InTheWay::Nothing,
     };
     let children = context.children_of(&instance);
-    let domains = domains::decide(context, &instance, template.as_deref(), &children, now);
+    let (power, _) = power::decide(&instance.spec, context.settings.unsubscribed, now);
+    let may_ask = domains::may_ask(&place, &power);
+    let domains = domains::decide(context, &instance, template.as_deref(), &children, may_ask, now);
     Ok(Fetched {
         domains,
         in_the_way,

@@ -327,7 +327,7 @@ fn next(
         _ => None,
     };
     let settings = &context.settings;
-    let by_lapse = domains::next_lapse(&status.domains, settings.domains.lapse_after());
+    let by_lapse = domains::next_lapse(&status.domains, settings.domains.lapse_after(), now);
     let by_bound = status::next_look(status, settings);
     let soonest = [by_entitlement, by_rollout, by_lapse, by_bound].into_iter().flatten().min();
     let retry = match outcome {
