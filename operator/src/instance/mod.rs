@@ -4,6 +4,7 @@ pub mod access;
 pub mod build;
 pub mod cleanup;
 pub mod close;
+pub mod data;
 pub mod events;
 pub mod execute;
 pub mod fetch;

@@ -13,11 +13,14 @@ use crate::{
     kinds::Kind,
     observed::Key,
 };
-use crds::labels;
+use crds::{labels, names, template::Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 /// Data of an earlier instance, let go.
 fn released(app: &str) -> (Model, Fetched) {
@@ -43,6 +46,28 @@ fn data_that_is_being_destroyed_is_not_taken_up() {
     secret["metadata"]["annotations"][labels::PURGE_BEGUN_AT] = json!("2026-11-16T00:00:00Z");
     let refused = fixtures::round(&model.fetch(&base)).unwrap_err();
     assert_eq!((refused.reason, refused.waiting), ("RetainedDataPurged", false));
+}
+
+#[test]
+fn data_with_a_volume_that_the_template_no_longer_names_is_not_taken_up() {
+    for change in [
+        |component: &mut Component| component.volumes[0].name = "renamed".to_owned(),
+        |component: &mut Component| component.volumes.clear(),
+    ] {
+        let (model, base) = released("wordpress");
+        let mut template = (**base.template.as_ref().unwrap()).clone();
+        change(&mut template.spec.components[1]);
+        let edited = Fetched { template: Some(Arc::new(template)), ..base.clone() };
+        let refused = fixtures::round(&model.fetch(&edited)).unwrap_err();
+        assert_eq!((refused.reason, refused.waiting), ("VolumeNotInTemplate", false));
+        let lost = names::data_volume(&base.data_id, "app", "html");
+        assert!(
+            refused.message.contains(&lost) && refused.message.contains("restoreFrom"),
+            "{}",
+            refused.message
+        );
+        assert!(!plan_of(&model, &base).is_empty(), "as it was, it is taken up");
+    }
 }
 
 #[test]
