@@ -10,7 +10,10 @@ use crate::{
     observed::{Child, Owner},
 };
 use crds::{Quantity, ServiceTemplate, labels, names, plan::ServicePlanSpec, reasons, template::Component};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Checks all of it.
 ///
@@ -131,7 +134,8 @@ fn check_volumes_named(fetched: &Fetched, template: &ServiceTemplate) -> Result<
     Err(Invalid::stalled(reasons::VOLUME_NOT_IN_TEMPLATE, message))
 }
 
-/// A volume of data that was complete once never vanishes silently into an empty one.
+/// A volume of data that was complete once never vanishes silently into an empty one: not while its instance lives, nor between its
+/// release and its restoration. Data that was released without a note of its volumes is taken as it is.
 fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<(), Invalid> {
     if fetched.volumes.values().any(|volume| volume.terminating) {
         return Err(Invalid::known(reasons::VOLUME_BEING_DELETED));
@@ -142,5 +146,18 @@ fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<
     if claim_names(template, &fetched.data_id).any(is_lost) {
         return Err(Invalid::known(reasons::VOLUME_MISSING));
     }
-    Ok(())
+    let gone = volumes_of_note(&fetched.secret_notes).find(|name| !fetched.volumes.contains_key(name));
+    gone.map_or(Ok(()), |name| {
+        let message = format!(
+            "The data in restoreFrom had the volume {name}, which is gone. An empty one in its place would pass for the data, so \
+             nothing is made or taken up: an administrator must restore the volume from a backup, under that name and with its labels."
+        );
+        Err(Invalid::stalled(reasons::VOLUME_MISSING, message))
+    })
+}
+
+/// The volume claims that released data had, by the note on its Secret.
+pub(super) fn volumes_of_note(notes: &BTreeMap<String, String>) -> impl Iterator<Item = String> + '_ {
+    let noted = notes.get(labels::VOLUMES).into_iter();
+    noted.flat_map(|text| text.split(',')).filter(|name| !name.is_empty()).map(str::to_owned)
 }
