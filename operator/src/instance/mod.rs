@@ -186,9 +186,11 @@ async fn converge(
             }
         };
         if makes_nothing(&fetched, &order) {
+            let volumes = data::claim_names(&order.template, &order.data_id).count();
             let outcome = Outcome::Built {
                 order: Box::new(order),
                 credentials: None,
+                volumes,
                 blocked: false,
                 refused: None,
                 rollout: Rollout::UpToDate,
@@ -215,8 +217,9 @@ async fn converge(
         }
         // What was refused may not be there: the status names only credentials that are.
         let credentials = desired.credentials.filter(|_| refused.is_none()).map(|object| object.key.name);
-        let blocked = plan.blocked.is_some();
-        let outcome = Outcome::Built { order: Box::new(order), credentials, blocked, refused, rollout };
+        let (volumes, blocked) = (desired.volumes.len(), plan.blocked.is_some());
+        let order = Box::new(order);
+        let outcome = Outcome::Built { order, credentials, volumes, blocked, refused, rollout };
         return Ok((fetched, outcome));
     }
 }

@@ -116,6 +116,11 @@ impl Object {
         self.held = true;
     }
 
+    /// The component that it belongs to.
+    pub fn component(&self) -> Option<&str> {
+        self.object["metadata"]["labels"][labels::COMPONENT].as_str()
+    }
+
     /// What the instance's owner decides of it, as noted on it.
     pub fn inputs(&self) -> Option<&str> {
         self.object["metadata"]["annotations"][labels::INPUTS].as_str()

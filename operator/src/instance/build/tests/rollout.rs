@@ -18,6 +18,7 @@ use crds::{
     ServiceTemplate,
     instance::{MaintenanceWindow, ServiceInstanceSpec},
     labels,
+    template::Component,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -205,7 +206,7 @@ fn what_else_was_changed_is_repaired_while_the_pods_wait() {
 }
 
 #[test]
-fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
+fn a_volume_that_a_template_gains_is_made_with_the_pods_that_use_it_and_one_that_was_lost_is_not() {
     let (mut model, base) = converged("postgresql", Wanted::Running);
     let claim = model.objects.keys().find(|key| key.kind == Kind::PersistentVolumeClaim).unwrap().clone();
     let status = crds::ServiceInstanceStatus {
@@ -223,11 +224,46 @@ fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
     let shrunk = fixtures::order(&model.fetch(&gained)).unwrap_err();
     assert_eq!(shrunk.reason, "StorageTooSmall", "what there is keeps its size");
     model.objects.get_mut(&claim).unwrap()["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+    let makes = |plan: &Plan| {
+        plan.operations.iter().any(
+            |one| matches!(one, Operation::Apply { object, seen: None } if object.key.name.ends_with("more")),
+        )
+    };
     let (plan, rollout) = round(&model, &gained);
-    let made = plan.operations.iter().any(
-        |one| matches!(one, Operation::Apply { object, seen: None } if object.key.name.ends_with("more")),
-    );
-    assert!(made && rollout == WAITS, "{plan:?}");
+    assert!(!makes(&plan) && rollout == WAITS, "{plan:?}");
+    let (desired, ..) =
+        fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
+    assert_eq!(desired.volumes.len(), 1, "the pods that run use no other");
+    let restarted = with_spec(&gained, |spec| spec.restarted_at = Some(Time(fixtures::now())));
+    let (plan, rollout) = round(&model, &restarted);
+    assert!(makes(&plan) && rollout == Rollout::Now, "{plan:?}");
+    // Once it is there it stays, whatever waits.
+    let made = plan
+        .operations
+        .iter()
+        .find(|one| makes(&Plan { operations: vec![(*one).clone()], ..Plan::default() }));
+    model.execute(made.unwrap());
+    let (desired, ..) =
+        fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
+    assert_eq!(desired.volumes.len(), 2);
     model.objects.remove(&claim);
     assert_eq!(fixtures::order(&model.fetch(&gained)).unwrap_err().reason, "VolumeMissing");
+}
+
+#[test]
+fn a_component_that_a_template_gains_has_its_volume_at_once() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let claim = model.objects.iter_mut().find(|(key, _)| key.kind == Kind::PersistentVolumeClaim).unwrap().1;
+    claim["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+    let base = edited(&base);
+    let mut template = (**base.template.as_ref().unwrap()).clone();
+    let first = &mut template.spec.components[0];
+    first.volumes[0].storage_percent = 50;
+    (first.resources.cpu_percent, first.resources.memory_percent) = (Some(50), Some(50));
+    let other = Component { name: "other".into(), ..template.spec.components[0].clone() };
+    template.spec.components.push(other);
+    let gained = Fetched { template: Some(Arc::new(template)), ..base };
+    let (desired, _, rollout) =
+        fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
+    assert_eq!((desired.volumes.len(), rollout), (2, WAITS), "its pods are no others' update");
 }

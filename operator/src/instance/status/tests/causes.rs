@@ -135,6 +135,7 @@ fn what_waits_for_its_database_says_so() {
     let outcome = Outcome::Built {
         order,
         credentials: None,
+        volumes: 1,
         blocked: false,
         refused: None,
         rollout: Rollout::UpToDate,
@@ -153,6 +154,7 @@ fn what_events_tell_of_a_child_counts_like_what_it_says_itself() {
     let outcome = Outcome::Built {
         order,
         credentials: None,
+        volumes: 1,
         blocked: false,
         refused: None,
         rollout: Rollout::UpToDate,
