@@ -124,6 +124,7 @@ mod tests {
             hash: None,
             digest: None,
             inputs: None,
+            way_in: None,
             component: Some("db".into()),
             data: None,
             tenant: None,

@@ -75,7 +75,8 @@ fn is_broken(fetched: &Fetched) -> bool {
     })
 }
 
-/// What is to be built while a change waits: every pod template as it is, and no volume that the pods do not use before they change.
+/// What is to be built while a change waits: every pod template as it is; what its owner decides about the ways in, with the ports
+/// that these pods have; and no volume that the pods do not use before they change.
 pub fn hold(desired: &mut Desired, fetched: &Fetched) {
     desired.held = true;
     for object in &mut desired.objects {
@@ -83,6 +84,11 @@ pub fn hold(desired: &mut Desired, fetched: &Fetched) {
         let pods = there.and_then(|child| pods_of(child)).and_then(|pods| pods.live.as_ref());
         if let Some(pods) = pods.filter(|pods| object.parts.pods.as_ref() != Some(pods)) {
             object.hold(pods);
+        }
+        // What somebody else changed is no way to be kept.
+        let way_in = there.filter(|child| child.is_intact()).and_then(|child| child.way_in.as_deref());
+        if let Some(way_in) = way_in {
+            object.keep_way_in(way_in);
         }
     }
     let held: BTreeSet<String> = desired

@@ -28,6 +28,7 @@ fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
         hash: None,
         digest: None,
         inputs: None,
+        way_in: None,
         component: Some("db".into()),
         data: None,
         tenant: None,

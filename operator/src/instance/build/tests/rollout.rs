@@ -5,6 +5,7 @@ use super::{
     plan::{converge, converged, with_spec},
 };
 use crate::{
+    domains::decide::{Decided, VERIFIED},
     instance::{
         fetch::Fetched,
         fixtures::{self, APPS, Wanted},
@@ -16,9 +17,9 @@ use crate::{
 };
 use crds::{
     ServiceTemplate,
-    instance::{MaintenanceWindow, ServiceInstanceSpec},
+    instance::{Access, DomainStatus, MaintenanceWindow, ServiceInstanceSpec},
     labels,
-    template::Component,
+    template::{Component, Port},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -266,4 +267,91 @@ fn a_component_that_a_template_gains_has_its_volume_at_once() {
     let (desired, _, rollout) =
         fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
     assert_eq!((desired.volumes.len(), rollout), (2, WAITS), "its pods are no others' update");
+}
+
+/// A site whose own hosts are these.
+fn with_hosts(base: &Fetched, hosts: &[&str]) -> Fetched {
+    let decided = |host: &&str| Decided {
+        status: DomainStatus {
+            host: (*host).to_owned(),
+            reason: VERIFIED.to_owned(),
+            ..DomainStatus::default()
+        },
+        is_ours: true,
+    };
+    Fetched { domains: hosts.iter().map(decided).collect(), ..base.clone() }
+}
+
+#[test]
+fn a_second_host_that_comes_while_an_update_waits_leads_to_the_port_that_the_pods_have() {
+    let base = with_hosts(&fixtures::fetched("wordpress", Wanted::Running), &["a.example.com"]);
+    let mut model = Model::default();
+    converge(&mut model, &base, &mut std::iter::empty());
+    let edited = edited(&base);
+    let mut template = (**edited.template.as_ref().unwrap()).clone();
+    let app = template.spec.components.iter_mut().find(|one| one.name == "app").unwrap();
+    app.ports.push(Port { name: "web".to_owned(), port: 9090 });
+    template.spec.expose.http.as_mut().unwrap().port = "web".to_owned();
+    let edited = Fetched { template: Some(Arc::new(template)), ..edited };
+    let routes = |model: &Model| -> Vec<(Value, Value)> {
+        let ingress = model.objects.iter().find(|(key, _)| key.kind == Kind::Ingress).unwrap().1;
+        let backend = |rule: &Value| rule["http"]["paths"][0]["backend"]["service"]["port"]["name"].clone();
+        let rules = ingress["spec"]["rules"].as_array().unwrap().iter().skip(1);
+        rules.map(|rule| (rule["host"].clone(), backend(rule))).collect()
+    };
+    let routed = |hosts: &[&str], port: &str| -> Vec<(Value, Value)> {
+        hosts.iter().map(|host| (json!(host), json!(port))).collect()
+    };
+    assert_eq!(routes(&model), routed(&["a.example.com"], "http"));
+    for hosts in [["a.example.com", "b.example.com"].as_slice(), &["a.example.com"]] {
+        let more = with_hosts(&edited, hosts);
+        let (plan, rollout) = round(&model, &more);
+        assert!(plan.operations.len() == 1 && rollout == WAITS, "{plan:?}");
+        converge(&mut model, &more, &mut std::iter::empty());
+        assert_eq!(routes(&model), routed(hosts, "http"));
+        assert_eq!(round(&model, &more), (Plan::default(), WAITS));
+    }
+    let restarted = with_spec(&edited, |spec| spec.restarted_at = Some(Time(fixtures::now())));
+    converge(&mut model, &restarted, &mut std::iter::empty());
+    assert_eq!(routes(&model), routed(&["a.example.com"], "web"), "with the pods that have it");
+}
+
+#[test]
+fn ranges_that_are_changed_while_an_update_waits_are_let_in_to_the_port_that_the_pods_have() {
+    let settings: Settings = serde_json::from_value(json!({
+        "zone": "apps.example.test", "access": {"type": "NodePort", "nodeHost": "nodes.example.test"},
+    }))
+    .unwrap();
+    let from = |range: &str| {
+        let access = Access { external: true, allowed_cidrs: vec![range.to_owned()] };
+        move |spec: &mut ServiceInstanceSpec| spec.access = Some(access)
+    };
+    let go = |model: &mut Model, base: &Fetched| {
+        for _ in 0..12 {
+            let (plan, _) = round_at(model, base, &settings, fixtures::now());
+            plan.operations.iter().for_each(|operation| model.execute(operation));
+            model.settle();
+        }
+    };
+    let ours = |model: &Model| -> Vec<Value> {
+        let all = model
+            .objects
+            .iter()
+            .filter(|(key, _)| key.name.contains("-access-") || key.name.contains("-external-"));
+        all.map(|(_, object)| object["spec"].clone()).collect()
+    };
+    let mut model = Model::default();
+    let base = with_spec(&fixtures::fetched("postgresql", Wanted::Running), from("203.0.113.0/24"));
+    go(&mut model, &base);
+    let before = ours(&model);
+    let changed = with_spec(&edited(&base), from("198.51.100.0/24"));
+    assert_eq!(round_at(&model, &changed, &settings, fixtures::now()).1, WAITS);
+    go(&mut model, &changed);
+    let [policy, service] = ours(&model).try_into().unwrap();
+    assert_eq!(policy["ingress"][0]["from"][0]["ipBlock"]["cidr"], "198.51.100.0/24");
+    assert_eq!(policy["ingress"][0]["ports"], before[0]["ingress"][0]["ports"]);
+    assert_eq!(service["ports"], before[1]["ports"]);
+    let restarted = with_spec(&changed, |spec| spec.restarted_at = Some(Time(fixtures::now())));
+    go(&mut model, &restarted);
+    assert_ne!(ours(&model)[0]["ingress"][0]["ports"], before[0]["ingress"][0]["ports"]);
 }
