@@ -344,7 +344,10 @@ fn next(
         Outcome::Invalid { invalid, .. }
             if matches!(
                 invalid.reason,
-                reasons::NAME_TAKEN | reasons::SECRET_NAME_TAKEN | reasons::SECRET_MISSING
+                reasons::NAME_TAKEN
+                    | reasons::SECRET_NAME_TAKEN
+                    | reasons::SECRET_MISSING
+                    | reasons::VOLUME_MISSING
             ) =>
         {
             Some(Duration::from_secs(30))
