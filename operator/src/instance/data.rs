@@ -158,6 +158,6 @@ fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<
 
 /// The volume claims that released data had, by the note on its Secret.
 pub(super) fn volumes_of_note(notes: &BTreeMap<String, String>) -> impl Iterator<Item = String> + '_ {
-    let noted = notes.get(labels::VOLUMES).into_iter();
-    noted.flat_map(|text| text.split(',')).filter(|name| !name.is_empty()).map(str::to_owned)
+    let text = notes.get(labels::VOLUMES).into_iter();
+    text.flat_map(|text| text.split(',')).filter(|name| !name.is_empty()).map(str::to_owned)
 }

@@ -299,21 +299,21 @@ fn a_second_host_that_comes_while_an_update_waits_leads_to_the_port_that_the_pod
         let rules = ingress["spec"]["rules"].as_array().unwrap().iter().skip(1);
         rules.map(|rule| (rule["host"].clone(), backend(rule))).collect()
     };
-    let routed = |hosts: &[&str], port: &str| -> Vec<(Value, Value)> {
+    let expected = |hosts: &[&str], port: &str| -> Vec<(Value, Value)> {
         hosts.iter().map(|host| (json!(host), json!(port))).collect()
     };
-    assert_eq!(routes(&model), routed(&["a.example.com"], "http"));
+    assert_eq!(routes(&model), expected(&["a.example.com"], "http"));
     for hosts in [["a.example.com", "b.example.com"].as_slice(), &["a.example.com"]] {
         let more = with_hosts(&edited, hosts);
         let (plan, rollout) = round(&model, &more);
         assert!(plan.operations.len() == 1 && rollout == WAITS, "{plan:?}");
         converge(&mut model, &more, &mut std::iter::empty());
-        assert_eq!(routes(&model), routed(hosts, "http"));
+        assert_eq!(routes(&model), expected(hosts, "http"));
         assert_eq!(round(&model, &more), (Plan::default(), WAITS));
     }
     let restarted = with_spec(&edited, |spec| spec.restarted_at = Some(Time(fixtures::now())));
     converge(&mut model, &restarted, &mut std::iter::empty());
-    assert_eq!(routes(&model), routed(&["a.example.com"], "web"), "with the pods that have it");
+    assert_eq!(routes(&model), expected(&["a.example.com"], "web"), "with the pods that have it");
 }
 
 #[test]
