@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 /// What every command that uses the database needs.
 #[derive(Clone, Debug, Args)]
 pub struct Database {
-    /// The database, as the application's role: postgres://user:password@host:5432/name
+    /// The database, as the application's role: `postgres://user:password@host:5432/name`
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
     /// How many connections at most
@@ -124,7 +124,7 @@ pub struct Passwords {
 /// How mail is sent.
 #[derive(Clone, Debug, Args)]
 pub struct Mail {
-    /// The mail server: smtp://host:25, smtp://user:password@host:587?tls=required, smtps://user:password@host:465
+    /// The mail server: `smtp://host:25`, `smtp://user:password@host:587?tls=required`, `smtps://user:password@host:465`
     #[arg(long, env = "NAKHODA_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<SecretString>,
     /// The sender: Nakhoda <no-reply@example.com>

@@ -22,11 +22,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// How long requests may take to end once the process is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
 /// Between two looks at the signing keys.
-const KEYS: Duration = Duration::from_secs(60);
+const KEYS: Duration = Duration::from_mins(1);
 /// Between two looks while there are none yet.
 const KEYS_MISSING: Duration = Duration::from_secs(1);
 /// Between two times of tidying up.
-const TIDY: Duration = Duration::from_secs(600);
+const TIDY: Duration = Duration::from_mins(10);
 /// How long a session that is over is kept, for whoever looks into what happened.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -93,14 +93,13 @@ pub async fn serve(
     let work = TaskTracker::new();
     work.spawn(keep_keys(Arc::clone(&state), stop.clone()));
     work.spawn(tidy(Arc::clone(&state), stop.clone()));
-    match sender {
-        Some(sender) => {
-            let (state, stop) = (Arc::clone(&state), stop.clone());
-            work.spawn(async move { sender.run(state, stop).await });
-        }
-        None => tracing::warn!(
+    if let Some(sender) = sender {
+        let (state, stop) = (Arc::clone(&state), stop.clone());
+        work.spawn(async move { sender.run(state, stop).await });
+    } else {
+        tracing::warn!(
             "no mail server is named (--smtp-url): mails are kept and none is sent by this process"
-        ),
+        );
     }
     work.close();
     let service = http::router(&state).into_make_service_with_connect_info::<SocketAddr>();

@@ -33,6 +33,9 @@ pub const PURGE_ORDERED_AT: &str = "nakhoda.dev/purge-ordered-at";
 pub const PURGE_ORDER_VOID: &str = "nakhoda.dev/purge-order-void";
 /// Annotation on the Secret of released data: since then it is being destroyed, and nobody can take it up any more (RFC 3339).
 pub const PURGE_BEGUN_AT: &str = "nakhoda.dev/purge-begun-at";
+/// Annotation on the Secret of released data: the names of the volume claims that it had, with commas between them, so that a
+/// volume that is lost meanwhile is not taken for a beginning.
+pub const VOLUMES: &str = "nakhoda.dev/volumes";
 /// Annotation on data: the plan it was sold with.
 pub const PLAN: &str = "nakhoda.dev/plan";
 /// Annotation on data: the template that wrote it; only an instance of the same one may restore it.

@@ -171,7 +171,7 @@ fn password(path: &Path) -> Result<String> {
     }
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("{:032x}", u128::from_be_bytes(bytes));
     fs::write(path, &text)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     Ok(text)

@@ -249,6 +249,7 @@ mod tests {
             hash: None,
             digest: None,
             inputs: None,
+            way_in: None,
             component: None,
             data: None,
             tenant: None,

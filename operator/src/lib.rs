@@ -30,5 +30,6 @@ pub mod strict;
 pub mod template;
 pub mod tenant;
 pub mod usage;
+pub mod way_in;
 
 pub use run::run;

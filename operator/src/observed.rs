@@ -1,6 +1,6 @@
 //! Child objects, reduced on arrival to what `plan` and `status` need.
 
-use crate::{cause::Cause, digest, kinds::Kind};
+use crate::{cause::Cause, digest, kinds::Kind, way_in};
 use crds::{Quantity, labels};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -43,6 +43,8 @@ pub struct Child {
     pub digest: Option<String>,
     /// The hash of what the instance's owner decides of it, when it was last applied.
     pub inputs: Option<String>,
+    /// Where it leads those whom it lets in, where its owner decides something of it (see [`way_in`]).
+    pub way_in: Option<String>,
     /// The component it belongs to.
     pub component: Option<String>,
     /// The data it belongs to.
@@ -234,6 +236,7 @@ impl Child {
             hash: annotation(labels::HASH).map(str::to_owned),
             digest: applied.as_ref().map(digest::Parts::whole),
             inputs: annotation(labels::INPUTS).map(str::to_owned),
+            way_in: way_in::of(kind, object),
             component: label(labels::COMPONENT),
             data: label(labels::DATA),
             tenant,

@@ -55,7 +55,7 @@ async fn readyz(State(state): App) -> Response {
     match db::check(&state.db).await {
         Ok(Level::Current) => {}
         Ok(Level::Newer { found }) => {
-            notes.push(format!("the database is migrated up to {found}, by a newer version"))
+            notes.push(format!("the database is migrated up to {found}, by a newer version"));
         }
         Err(error) => missing.push(error.to_string()),
     }

@@ -58,7 +58,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
 /// The service.
 pub fn router(state: &Arc<State>) -> Router {
     let (router, document) = routes().split_for_parts();
-    around(router.merge(openapi::routes(document)), state)
+    around(router.merge(openapi::routes(&document)), state)
 }
 
 /// Lays around routes what lies around all of them.
@@ -98,5 +98,5 @@ fn cors(origins: &[String]) -> CorsLayer {
             idempotency::KEY,
         ])
         .expose_headers(exposed)
-        .max_age(Duration::from_secs(3600))
+        .max_age(Duration::from_hours(1))
 }

@@ -61,7 +61,7 @@ pub fn text() -> String {
 }
 
 /// Where the document and its page are served.
-pub fn routes(document: openapi::OpenApi) -> Router<Arc<State>> {
+pub fn routes(document: &openapi::OpenApi) -> Router<Arc<State>> {
     let json: Arc<str> = document.to_json().unwrap_or_default().into();
     let page = SwaggerUi::new("/docs")
         .config(Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(false));

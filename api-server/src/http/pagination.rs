@@ -268,9 +268,9 @@ mod tests {
         let next = parse(query).unwrap();
         assert!(matches!(&next.place, Place::After(cursor) if cursor.value == "2"));
         assert_eq!((next.size, next.filter.role.as_deref()), (2, Some("ADMIN")));
-        let last: Page<u64> = next.page(vec![1], key, None);
-        assert_eq!((last.items, last.next), (vec![1], None));
-        let back = parse(last.prev.unwrap().split_once('?').unwrap().1).unwrap();
+        let final_page: Page<u64> = next.page(vec![1], key, None);
+        assert_eq!((final_page.items, final_page.next), (vec![1], None));
+        let back = parse(final_page.prev.unwrap().split_once('?').unwrap().1).unwrap();
         assert!(back.is_backwards() && !back.reads_descending());
         let first: Page<u64> = back.page(vec![2, 3], key, None);
         assert_eq!((first.items, first.prev), (vec![3, 2], None));

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -140,7 +140,7 @@ pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
-    headers: HeaderMap,
+    retry_after_seconds: Option<u64>,
 }
 
 /// What handlers return.
@@ -149,7 +149,7 @@ pub type Result<T, E = Problem> = std::result::Result<T, E>;
 impl Problem {
     /// One of that code, with its title as detail.
     pub fn new(code: Code) -> Self {
-        Self { code, detail: Cow::Borrowed(code.title()), errors: Vec::new(), headers: HeaderMap::new() }
+        Self { code, detail: Cow::Borrowed(code.title()), errors: Vec::new(), retry_after_seconds: None }
     }
 
     /// One of that code with a detail.
@@ -171,9 +171,10 @@ impl Problem {
     /// Too many requests; when to try again.
     pub fn rate_limited(after: Duration) -> Self {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        let mut problem = Self::with(Code::RateLimited, format!("Try again in {seconds} s."));
-        problem.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        problem
+        Self {
+            retry_after_seconds: Some(seconds),
+            ..Self::with(Code::RateLimited, format!("Try again in {seconds} s."))
+        }
     }
 
     /// Something that nobody outside learns of.
@@ -204,7 +205,9 @@ impl Problem {
     pub fn answer(&self, request_id: &str) -> Response {
         let mut response = (self.code.status(), Json(self.body(request_id))).into_response();
         let headers = response.headers_mut();
-        headers.extend(self.headers.clone());
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if self.code.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -223,14 +226,12 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         let is_away = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_))
             // Shutting down, starting up, too many connections, statement or lock timeout.
-            || error.as_database_error().and_then(|error| error.code()).is_some_and(|code| {
+            || error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| {
                 ["57P01", "57P02", "57P03", "53300", "57014", "55P03"].contains(&code.as_ref())
             });
         if is_away {
             tracing::warn!(error = %chain(&error), "the database is away or overloaded");
-            let mut problem = Self::new(Code::Unavailable);
-            problem.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            return problem;
+            return Self { retry_after_seconds: Some(2), ..Self::new(Code::Unavailable) };
         }
         Self::internal(&error)
     }

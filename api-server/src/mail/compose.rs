@@ -83,8 +83,8 @@ impl Composer {
         let html = parsed.element.render(&RenderOptions::default()).map_err(|error| layout(&error))?;
         let html = html
             .replace("<p>PARAGRAPHS</p>", "{% for one in paragraphs %}<p>{{ one }}</p>{% endfor %}")
-            .replace("<!-- BUTTON -->", "{% if button %}")
-            .replace("<!-- END BUTTON -->", "{% endif %}");
+            .replace("[[button]]", "{% if button %}")
+            .replace("[[end]]", "{% endif %}");
         Ok(Self { texts, html })
     }
 

@@ -101,17 +101,17 @@ pub async fn begin(
     store::insert(db, session_id, user.0, now, expires_at, &address.0.to_string(), agent.as_deref()).await?;
     let refresh = tokens::Refresh::random();
     store::insert_token(db, &refresh.digest(), session_id, now).await?;
-    issue(state, Principal { user_id: user.0, session_id, role: user.1 }, &refresh, expires_at, now)
+    issue(state, &Principal { user_id: user.0, session_id, role: user.1 }, &refresh, expires_at, now)
 }
 
 fn issue(
     state: &State,
-    principal: Principal,
+    principal: &Principal,
     refresh: &tokens::Refresh,
     session_expires_at: Timestamp,
     now: Timestamp,
 ) -> Result<Issued, Problem> {
-    let access_token = state.keys.sign(&principal, now).map_err(|error| Problem::internal(&error))?;
+    let access_token = state.keys.sign(principal, now).map_err(|error| Problem::internal(&error))?;
     Ok(Issued {
         access_token,
         expires_in: keys::LIFETIME,
@@ -158,7 +158,7 @@ pub async fn refresh(state: &State, token: &str, address: ClientAddress) -> Resu
         store::touch(&mut tx, standing.principal.session_id, &address.0.to_string(), now).await?;
     }
     tx.commit().await?;
-    issue(state, standing.principal, &successor, standing.expires_at, now)
+    issue(state, &standing.principal, &successor, standing.expires_at, now)
 }
 
 /// Ends the session of a refresh token, good or used.

@@ -43,6 +43,7 @@ impl Refresh {
     }
 
     /// The one that follows it: always the same, so that whoever asks twice gets one successor.
+    #[must_use]
     pub fn successor(&self, secret: &SecretKey) -> Self {
         Self(secret.code(Purpose::RefreshTokens, &[&self.0]))
     }

@@ -210,15 +210,13 @@ pub async fn make_administrator(state: &State, email: Email, name: String) -> Re
     let (actor, now) = (Actor::command_line(), state.clock.now());
     let by = By { actor: &actor, reason: None, now };
     let mut tx = state.db.begin().await?;
-    let user = match store::find_by_email(&mut *tx, &email).await? {
-        Some((user, _)) => {
-            let user = apply(state, &mut tx, by, user.id, Verb::SetRole(Role::Administrator)).await?;
-            apply(state, &mut tx, by, user.id, Verb::Activate).await?
-        }
-        None => {
-            let new = Invitation { email, name, language: Language::default(), role: Role::Administrator };
-            invite(&mut tx, by, &new).await?
-        }
+    let found = store::find_by_email(&mut *tx, &email).await?;
+    let user = if let Some((user, _)) = found {
+        let user = apply(state, &mut tx, by, user.id, Verb::SetRole(Role::Administrator)).await?;
+        apply(state, &mut tx, by, user.id, Verb::Activate).await?
+    } else {
+        let new = Invitation { email, name, language: Language::default(), role: Role::Administrator };
+        invite(&mut tx, by, &new).await?
     };
     tx.commit().await?;
     Ok(user)

@@ -122,6 +122,7 @@ reasons! {
     DOMAIN_RECORD_MISSING = "RecordMissing", Condition, Owner, Never: "The record that proved a custom host is gone. It is routed for a while yet; its owner must set the record again, as status.domains shows it.";
     DOMAIN_UNVERIFIED = "DomainUnverified", Condition, Owner, Never: "The DNS record that proves a custom host has not been seen yet; status.domains names it. Its owner must set it.";
     DOMAIN_CHECKING = "Checking", Condition, Nobody, Never: "DNS is being asked about a custom host; this takes seconds.";
+    DOMAIN_NOT_ASKED = "NotLookedUp", Condition, Nobody, Never: "DNS is asked about a custom host once the instance has its place in the tenant's quota and may run.";
     DOMAIN_LOOKUP_FAILED = "LookupFailed", Condition, Owner, Never: "DNS gives no answer about a custom host, and is asked again. If this lasts, the host's owner must look at its name servers.";
     HOST_TAKEN = "HostTaken", Condition, Owner, Never: "A custom host leads to another instance, which has proven it. It comes here once it is let go there.";
     DOMAIN_NOT_ROUTED = "NotRoutedYet", Condition, Nobody, Never: "A custom host is proven and is not led here yet; this takes seconds.";

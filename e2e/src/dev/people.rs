@@ -105,7 +105,8 @@ impl People {
 
     /// Registers somebody new.
     async fn customer(&self) -> Result<String> {
-        let email = format!("customer-{}@nakhoda.test", hex(&random()?[..4]));
+        let [a, b, c, d, ..] = random()?;
+        let email = format!("customer-{:08x}@nakhoda.test", u32::from_be_bytes([a, b, c, d]));
         let body = json!({"email": email, "password": PASSWORD, "name": "A customer", "language": "EN"});
         self.api.must("POST", "/api/v1/auth/register", None, Some(&body)).await?;
         Ok(email)
@@ -177,8 +178,4 @@ fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

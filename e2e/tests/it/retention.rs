@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use crds::instance::Phase;
 use crds::quota::{Retained, RetainedState};
-use crds::{TenantQuota, conditions};
+use crds::{ServiceInstance, TenantQuota, conditions, names, reasons};
 use e2e::proxy::{Call, Mark, Matcher, Verb};
 use e2e::wait;
 use k8s_openapi::api::core::v1::Namespace;
@@ -136,6 +136,43 @@ fn data_is_listed_restored_with_its_passwords_and_destroyed_as_ordered_its_secre
         });
         told.await?;
         println!("restored with its passwords; an earlier order void; ordered anew, gone: {deleted:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn data_that_has_lost_a_volume_since_its_release_is_not_taken_up() -> Result<()> {
+    block_on(async {
+        let world = World::shared_stories().await?;
+        let operator = world.operator_as("a", quick()).await?;
+        let tenant = world.tenant("lost", limits()).await?;
+        let (db, id) = database(&tenant, "db", json!({})).await?;
+        let data = Data::of(&world, &tenant, &id);
+        let before = data.there().await?;
+        db.delete().await?;
+        db.gone(BOUND).await?;
+        let volume = names::data_volume(&id, "db", "data");
+        ensure!(data.noted_volumes().await?.as_ref() == Some(&volume), "its volumes are not noted");
+
+        // As if it had had another one, which is gone.
+        let gone = names::data_volume(&id, "db", "gone");
+        data.note_volumes(&format!("{volume},{gone}")).await?;
+        let again = tenant.instance("again", json!({"planRef": PLAN, "restoreFrom": id})).await?;
+        again.entitle().await?;
+        let is_told = |it: &ServiceInstance| {
+            let said = it.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            let stalled = conditions::find(said, conditions::STALLED);
+            stalled.is_some_and(|one| one.reason == reasons::VOLUME_MISSING && one.message.contains(&gone))
+        };
+        again.wait_for("told which volume is gone", BOUND, is_told).await?;
+        world.proxy().log().wait_quiet(&operator.own_calls(), Duration::from_secs(2), BOUND).await?;
+        ensure!(data.there().await? == before, "something was made");
+        tenant.wait_for("still listing the data", BOUND, |it| listed(it, &id).is_some()).await?;
+
+        data.note_volumes(&volume).await?;
+        again.settled_in(Phase::Running, BOUND * 2).await?;
+        ensure!(data.there().await? == before, "volumes or passwords are others");
+        ensure!(data.noted_volumes().await?.is_none(), "the note is about a release that is over");
         Ok(())
     })
 }

@@ -47,6 +47,8 @@ pub struct Question<'a> {
     pub records: Vec<DnsRecord>,
     /// What its status said before.
     pub before: Option<&'a DomainStatus>,
+    /// Whether DNS is asked for this instance. While it is not, nothing is proven anew; what others have DNS say still refutes.
+    pub may_ask: bool,
     /// What DNS said; none while it was not asked yet.
     pub proof: Option<Proof>,
     /// Who else asks for it.
@@ -72,6 +74,8 @@ pub const RECORD_MISSING: &str = crds::reasons::DOMAIN_RECORD_MISSING;
 pub const UNVERIFIED: &str = crds::reasons::DOMAIN_UNVERIFIED;
 /// DNS was not asked yet.
 pub const CHECKING: &str = crds::reasons::DOMAIN_CHECKING;
+/// DNS is not asked before the instance may run.
+pub const NOT_ASKED: &str = crds::reasons::DOMAIN_NOT_ASKED;
 /// DNS does not answer.
 pub const LOOKUP_FAILED: &str = crds::reasons::DOMAIN_LOOKUP_FAILED;
 /// Another instance has it.
@@ -98,6 +102,9 @@ impl Question<'_> {
         let now = whole_second(now);
         let proof = if self.place == Place::Custom { self.proof } else { Some(Proof::Proven) };
         match proof {
+            Some(Proof::Proven) if self.place == Place::Custom && !self.may_ask && since.is_none() => {
+                Standing { verified_since: None, missing_since: None }
+            }
             Some(Proof::Proven) => Standing { verified_since: since.or(Some(now)), missing_since: None },
             // While nobody knows, what was known stays.
             None | Some(Proof::Unknown) => Standing { verified_since: since, missing_since: missing },
@@ -167,10 +174,16 @@ impl Question<'_> {
         // A new leader has not asked yet; what was said before holds until it has, or every restart would write it anew twice.
         let before =
             self.before.filter(|before| [UNVERIFIED, LOOKUP_FAILED].contains(&before.reason.as_str()));
-        if let (None, Some(before)) = (self.proof, before) {
+        let proof = self.proof.filter(|_| self.may_ask);
+        if let (None, Some(before)) = (proof, before) {
             return self.status(standing, &before.reason, &before.message, false);
         }
-        let (reason, message) = match self.proof {
+        let (reason, message) = match proof {
+            None if !self.may_ask => (
+                NOT_ASKED,
+                "Its DNS records are looked for once the instance has its place in the tenant's quota and may run. They can be \
+                 set before.",
+            ),
             None => (CHECKING, "Its DNS records are being looked for; this takes seconds."),
             Some(Proof::Unknown) => (
                 LOOKUP_FAILED,
@@ -227,6 +240,7 @@ mod tests {
             place: Place::Custom,
             records: Vec::new(),
             before,
+            may_ask: true,
             proof,
             rivals,
             lapse_after: HOUR,
@@ -273,6 +287,41 @@ mod tests {
             let said = ask(Some(proof), None, &[]).decide(at(0));
             assert_eq!(ask(None, Some(&said.status), &[]).decide(at(60)), said);
         }
+    }
+
+    #[test]
+    fn what_dns_is_not_asked_for_proves_nothing_keeps_what_it_had_and_is_told_when_that_changes() {
+        fn unasked(proof: Option<Proof>, before: Option<&DomainStatus>) -> Decided {
+            Question { may_ask: false, ..ask(proof, before, &[]) }.decide(at(50))
+        }
+        for proof in [None, Some(Proof::Unknown), Some(Proof::Refuted), Some(Proof::Proven)] {
+            let never = unasked(proof, None);
+            assert_eq!((says(&never), never.status.verified), ((NOT_ASKED, false), false), "{proof:?}");
+            assert_eq!(unasked(proof, Some(&never.status)), never, "{proof:?}");
+        }
+        assert!(unasked(None, None).status.message.contains("once the instance has its place"));
+        let checking = ask(None, None, &[]).decide(at(0));
+        assert_eq!(says(&unasked(None, Some(&checking.status))), (NOT_ASKED, false));
+        let refuted = ask(Some(Proof::Refuted), None, &[]).decide(at(0));
+        assert_eq!(unasked(None, Some(&refuted.status)), refuted);
+        assert_eq!(
+            says(&ask(None, Some(&unasked(None, None).status), &[]).decide(at(60))),
+            (CHECKING, false)
+        );
+    }
+
+    #[test]
+    fn what_was_verified_stays_while_dns_is_not_asked_until_another_proves_it() {
+        let proven = ask(Some(Proof::Proven), None, &[]).decide(at(0));
+        let unasked = |proof, rivals| {
+            let question = Question { may_ask: false, ..ask(proof, Some(&proven.status), rivals) };
+            question.decide(at(50))
+        };
+        assert_eq!(unasked(None, &[]), proven);
+        assert_eq!(unasked(Some(Proof::Proven), &[]), proven);
+        let theirs = [rival("z", Some(40))];
+        assert_eq!(says(&unasked(Some(Proof::Refuted), &theirs)), (NOT_ASKED, false));
+        assert!(unasked(Some(Proof::Unknown), &theirs).is_ours, "no answer is no proof of anything");
     }
 
     #[test]

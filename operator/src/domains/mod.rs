@@ -9,8 +9,14 @@ pub mod decide;
 pub mod holders;
 pub mod records;
 pub mod resolve;
+mod slots;
 
-use crate::{context::Context, kinds::Kind, observed::Child};
+use crate::{
+    context::Context,
+    instance::{fetch, power::Power},
+    kinds::Kind,
+    observed::Child,
+};
 use book::Book;
 use crds::{ServiceInstance, ServiceTemplate, instance::DomainStatus, names};
 use decide::{Decided, Place, Question, Rival};
@@ -23,7 +29,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// The longest that the background task rests.
@@ -35,7 +40,6 @@ pub struct Domains {
     book: Book,
     holders: Holders,
     resolver: Resolver,
-    slots: Semaphore,
 }
 
 impl Domains {
@@ -45,7 +49,6 @@ impl Domains {
             book: Book::new(settings.clone()),
             holders: Holders::default(),
             resolver: Resolver::new(settings),
-            slots: Semaphore::new(usize::from(settings.concurrency)),
         }
     }
 
@@ -56,18 +59,25 @@ impl Domains {
     }
 }
 
+/// Whether DNS is asked about the hosts of an instance: one that has its place and may run, also where its owner has stopped it.
+/// Anybody can order what there is no place for, and no order may be a way to have others' name servers asked.
+pub fn may_ask(place: &fetch::Place, power: &Power) -> bool {
+    matches!(place, fetch::Place::Admitted(_)) && !matches!(power, Power::Suspended { .. })
+}
+
 /// What is decided of each of an instance's hosts, in the order of its spec. None where the app speaks no HTTP.
 pub fn decide(
     context: &Context,
     instance: &ServiceInstance,
     template: Option<&ServiceTemplate>,
     children: &[Arc<Child>],
+    may_ask: bool,
     now: Timestamp,
 ) -> Vec<Decided> {
     if template.is_some_and(|template| template.spec.expose.http.is_none()) {
         return Vec::new();
     }
-    let one = |host: &String| decide_one(context, instance, children, host, now);
+    let one = |host: &String| decide_one(context, instance, children, host, may_ask, now);
     instance.spec.domains.iter().map(one).collect()
 }
 
@@ -76,6 +86,7 @@ fn decide_one(
     instance: &ServiceInstance,
     children: &[Arc<Child>],
     host: &str,
+    may_ask: bool,
     now: Timestamp,
 ) -> Decided {
     let domains = &context.domains;
@@ -90,11 +101,14 @@ fn decide_one(
     let proof = domains.book.seen(host).map(|seen| seen.proof(tenant, &platform_host));
     let records = if is_custom { records::records(host, tenant, &platform_host) } else { Vec::new() };
     let lapse_after = context.settings.domains.lapse_after();
-    let question = Question { host, uid, place, records, before, proof, rivals: &rivals, lapse_after };
+    let question =
+        Question { host, uid, place, records, before, may_ask, proof, rivals: &rivals, lapse_after };
     let decided = question.decide(now);
-    if is_custom {
+    if is_custom && may_ask {
         let is_plain = decided.status.verified && decided.status.missing_since.is_none();
-        domains.book.ask(host, uid, !is_plain);
+        domains.book.ask(host, uid, tenant, !is_plain);
+    } else {
+        domains.book.forgo(host, uid);
     }
     if !decided.is_ours {
         domains.holders.release(host, uid);
@@ -161,10 +175,11 @@ pub fn changed_hosts(before: &[DomainStatus], after: &[DomainStatus]) -> Vec<Str
     hosts.into_iter().filter(|host| essence(before, host) != essence(after, host)).cloned().collect()
 }
 
-/// When the first of the hosts whose records are gone is taken off.
-pub fn next_lapse(hosts: &[DomainStatus], lapse_after: SignedDuration) -> Option<Timestamp> {
+/// When the first of the hosts whose records are gone is taken off. One whose time is over and that is still there waits for DNS to
+/// answer, and not for a time.
+pub fn next_lapse(hosts: &[DomainStatus], lapse_after: SignedDuration, now: Timestamp) -> Option<Timestamp> {
     let missing = hosts.iter().filter_map(|host| host.missing_since.as_ref());
-    missing.filter_map(|since| since.0.checked_add(lapse_after).ok()).min()
+    missing.filter_map(|since| since.0.checked_add(lapse_after).ok()).filter(|at| *at > now).min()
 }
 
 /// Looks hosts up as they become due, until `stop`. Instances are woken when an answer changes.
@@ -186,8 +201,6 @@ pub async fn look(context: Arc<Context>, stop: CancellationToken) {
 
 async fn look_up(context: &Context, host: String) {
     let domains = &context.domains;
-    // Never closed; and if it were, looking without a slot is better than not at all.
-    let _slot = domains.slots.acquire().await.ok();
     let (seen, ttl) = domains.resolver.look(&host).await;
     context.metrics.looked_up(&seen);
     if domains.book.answered(&host, seen, ttl, Instant::now()) {
@@ -206,6 +219,41 @@ pub fn ingress_is_gone(caches: &crate::reflect::Caches, child: &Child) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dns_is_asked_for_what_has_its_place_and_may_run() {
+        let admitted = fetch::Place::Admitted(crds::quota::Admitted {
+            name: "shop".to_owned(),
+            uid: "u".to_owned(),
+            plan: "small".to_owned(),
+        });
+        let suspended = Power::Suspended { reason: crds::reasons::HELD_BY_BILLING, message: String::new() };
+        let waiting = crds::quota::Waiting {
+            name: "shop".to_owned(),
+            uid: "u".to_owned(),
+            plan: "small".to_owned(),
+            reason: crds::reasons::QUOTA_EXCEEDED.to_owned(),
+            message: String::new(),
+        };
+        assert!(may_ask(&admitted, &Power::On) && may_ask(&admitted, &Power::Stopped));
+        assert!(!may_ask(&admitted, &suspended));
+        for place in [fetch::Place::Unknown, fetch::Place::Waiting(waiting)] {
+            assert!(!may_ask(&place, &Power::On));
+        }
+    }
+
+    #[test]
+    fn a_lapse_is_waited_for_while_it_lies_ahead() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let since = |second| DomainStatus {
+            missing_since: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(second))),
+            ..DomainStatus::default()
+        };
+        let (all, hour) = ([since(0), since(60)], SignedDuration::from_hours(1));
+        assert_eq!(next_lapse(&all, hour, at(10)), Some(at(3600)));
+        assert_eq!(next_lapse(&all, hour, at(3600)), Some(at(3660)), "the first is over");
+        assert_eq!(next_lapse(&all, hour, at(9999)), None);
+    }
 
     #[test]
     fn others_are_woken_only_for_what_decides_who_has_a_host() {

@@ -1,7 +1,7 @@
 //! What happens when an instance is deleted: its pods end, its data is let go, and only then does it vanish. Cleanup
 //! reads, deletes workloads, and writes the moment of release once; it never touches data.
 
-use super::fetch;
+use super::{data, fetch};
 use crate::{
     apply::{self, CallError},
     context::Context,
@@ -13,7 +13,7 @@ use crds::{ServiceInstance, labels, names};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What is left to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,7 @@ async fn release(
                 == Some(&json!(uid)))
     {
         let mut note = note.clone();
+        note[labels::VOLUMES] = volumes_noted(instance, &volumes, &live);
         if instance.status.as_ref().is_some_and(|status| status.initialized) {
             note[labels::INITIALIZED] = json!("true");
         }
@@ -168,6 +169,19 @@ fn note_of_release(at: Timestamp, keep_for: SignedDuration, stale_order: bool) -
     })
 }
 
+/// The volumes that the data has, for the note on its Secret: those that were bound once, by the instance's status or as they are
+/// now, and what a release that was interrupted has noted before. Null where there are none.
+fn volumes_noted(instance: &ServiceInstance, volumes: &[Value], secret: &Value) -> Value {
+    let of_status = instance.status.as_ref().map(|status| status.volumes.clone()).unwrap_or_default();
+    let bound = volumes
+        .iter()
+        .filter(|volume| volume.pointer("/status/phase").and_then(Value::as_str) == Some("Bound"))
+        .filter_map(|volume| volume.pointer("/metadata/name")?.as_str().map(str::to_owned));
+    let all: BTreeSet<String> =
+        of_status.into_iter().chain(bound).chain(data::volumes_of_note(&fetch::notes(secret))).collect();
+    if all.is_empty() { Value::Null } else { json!(all.into_iter().collect::<Vec<_>>().join(",")) }
+}
+
 async fn merge_release(context: &Context, key: &Key, live: &Value, note: &Value) -> Result<(), CallError> {
     let patch = json!({"metadata": {
         "uid": live["metadata"]["uid"],
@@ -198,5 +212,24 @@ mod tests {
         assert_eq!(note, expected);
         let note = note_of_release(at, SignedDuration::from_hours(24), false);
         assert_eq!(note[labels::PURGE_ORDER_VOID], Value::Null);
+    }
+
+    #[test]
+    fn a_release_notes_the_volumes_that_were_bound_once_and_those_of_a_release_that_was_interrupted() {
+        let status = crds::ServiceInstanceStatus { volumes: vec!["data-b".into()], ..Default::default() };
+        let mut instance = ServiceInstance::new("shop", crds::ServiceInstanceSpec::default());
+        let volume =
+            |name: &str, phase: &str| json!({"metadata": {"name": name}, "status": {"phase": phase}});
+        let there = [volume("data-c", "Bound"), volume("data-d", "Pending"), volume("data-b", "Lost")];
+        let noted = json!({"metadata": {"annotations": {labels::VOLUMES: "data-a,data-b"}}});
+        assert_eq!(volumes_noted(&instance, &[], &json!({})), Value::Null);
+        assert_eq!(
+            volumes_noted(&instance, &there, &json!({})),
+            "data-c",
+            "what was never bound has no data"
+        );
+        instance.status = Some(status);
+        assert_eq!(volumes_noted(&instance, &there, &json!({})), "data-b,data-c");
+        assert_eq!(volumes_noted(&instance, &there, &noted), "data-a,data-b,data-c");
     }
 }

@@ -1,6 +1,6 @@
 //! What a reconcile needs to know, gathered once: from the caches, and the generated secrets live.
 
-use super::events::Told;
+use super::{data, events::Told, power};
 use crate::{
     apply::{self, CallError},
     context::Context,
@@ -37,7 +37,7 @@ pub struct Fetched {
     pub data_id: String,
     /// Its children and pods.
     pub children: Vec<Arc<Child>>,
-    /// Its volumes by name, whosever they are now.
+    /// The volumes of its data by name, whosever they are now: those of the template, and any other that bears the data's id.
     pub volumes: BTreeMap<String, Arc<Child>>,
     /// The generated secrets.
     pub secrets: Secrets,
@@ -142,7 +142,9 @@ pub async fn fetch(
         _ => InTheWay::Nothing,
     };
     let children = context.children_of(&instance);
-    let domains = domains::decide(context, &instance, template.as_deref(), &children, now);
+    let (power, _) = power::decide(&instance.spec, context.settings.unsubscribed, now);
+    let may_ask = domains::may_ask(&place, &power);
+    let domains = domains::decide(context, &instance, template.as_deref(), &children, may_ask, now);
     Ok(Fetched {
         domains,
         in_the_way,
@@ -187,19 +189,18 @@ fn place(tenant: Option<&TenantQuota>, uid: &str) -> Place {
     status.waiting.iter().find(|one| one.uid == uid).map_or(Place::Unknown, |one| Place::Waiting(one.clone()))
 }
 
+/// Those that the template names, and whatever else bears the data's id: it must not be left behind unseen.
 fn volumes(
     context: &Context,
     namespace: &str,
     template: &ServiceTemplate,
     data_id: &str,
 ) -> BTreeMap<String, Arc<Child>> {
-    let all = template.spec.components.iter().flat_map(|c| c.volumes.iter().map(move |v| (&c.name, &v.name)));
-    all.filter_map(|(component, volume)| {
-        let name = names::data_volume(data_id, component, volume);
-        let child = context.children.get(&apply::key(Kind::PersistentVolumeClaim, namespace, &name))?;
-        Some((name, child))
-    })
-    .collect()
+    let named = data::claim_names(template, data_id)
+        .filter_map(|name| context.children.get(&apply::key(Kind::PersistentVolumeClaim, namespace, &name)));
+    let all = context.children.claims_in(namespace).into_iter();
+    let of_data = all.filter(|child| child.data.as_deref() == Some(data_id) && child.owner.is_some());
+    named.chain(of_data).map(|child| (child.key.name.clone(), child)).collect()
 }
 
 async fn read_secrets(

@@ -64,6 +64,7 @@ pub fn child(kind: Kind, name: &str, state: State) -> Arc<Child> {
         hash: None,
         digest: None,
         inputs: None,
+        way_in: None,
         component: Some("db".into()),
         data: None,
         tenant: None,

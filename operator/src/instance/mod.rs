@@ -4,6 +4,7 @@ pub mod access;
 pub mod build;
 pub mod cleanup;
 pub mod close;
+pub mod data;
 pub mod events;
 pub mod execute;
 pub mod fetch;
@@ -185,9 +186,11 @@ async fn converge(
             }
         };
         if makes_nothing(&fetched, &order) {
+            let volumes = data::claim_names(&order.template, &order.data_id).count();
             let outcome = Outcome::Built {
                 order: Box::new(order),
                 credentials: None,
+                volumes,
                 blocked: false,
                 refused: None,
                 rollout: Rollout::UpToDate,
@@ -214,8 +217,9 @@ async fn converge(
         }
         // What was refused may not be there: the status names only credentials that are.
         let credentials = desired.credentials.filter(|_| refused.is_none()).map(|object| object.key.name);
-        let blocked = plan.blocked.is_some();
-        let outcome = Outcome::Built { order: Box::new(order), credentials, blocked, refused, rollout };
+        let (volumes, blocked) = (desired.volumes.len(), plan.blocked.is_some());
+        let order = Box::new(order);
+        let outcome = Outcome::Built { order, credentials, volumes, blocked, refused, rollout };
         return Ok((fetched, outcome));
     }
 }
@@ -327,7 +331,7 @@ fn next(
         _ => None,
     };
     let settings = &context.settings;
-    let by_lapse = domains::next_lapse(&status.domains, settings.domains.lapse_after());
+    let by_lapse = domains::next_lapse(&status.domains, settings.domains.lapse_after(), now);
     let by_bound = status::next_look(status, settings);
     let soonest = [by_entitlement, by_rollout, by_lapse, by_bound].into_iter().flatten().min();
     let retry = match outcome {
@@ -340,7 +344,10 @@ fn next(
         Outcome::Invalid { invalid, .. }
             if matches!(
                 invalid.reason,
-                reasons::NAME_TAKEN | reasons::SECRET_NAME_TAKEN | reasons::SECRET_MISSING
+                reasons::NAME_TAKEN
+                    | reasons::SECRET_NAME_TAKEN
+                    | reasons::SECRET_MISSING
+                    | reasons::VOLUME_MISSING
             ) =>
         {
             Some(Duration::from_secs(30))

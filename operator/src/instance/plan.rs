@@ -221,8 +221,13 @@ fn notes(desired: &Desired, fetched: &Fetched) -> Option<Operation> {
 }
 
 /// What is noted on released data, and taken off by whoever takes it up.
-const OF_A_RELEASE: [&str; 4] =
-    [labels::RELEASED_AT, labels::KEEP_UNTIL, labels::PURGE_ORDERED_AT, labels::PURGE_ORDER_VOID];
+const OF_A_RELEASE: [&str; 5] = [
+    labels::RELEASED_AT,
+    labels::KEEP_UNTIL,
+    labels::PURGE_ORDERED_AT,
+    labels::PURGE_ORDER_VOID,
+    labels::VOLUMES,
+];
 
 fn owner_labels(fetched: &Fetched) -> Value {
     let metadata = &fetched.instance.metadata;

@@ -1,14 +1,18 @@
 //! Whether pods that would change for another reason than their owner's own wait: an edited template, a new operator, other
 //! settings. Pure.
 
-use super::{build::Desired, fetch::Fetched, validate::Validated};
+use super::{
+    build::{Desired, Object},
+    fetch::Fetched,
+    validate::Validated,
+};
 use crate::{
     cause::Cause,
     observed::{Child, PodTemplate, State},
 };
 use crds::labels;
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What becomes of such a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +75,8 @@ fn is_broken(fetched: &Fetched) -> bool {
     })
 }
 
-/// What is to be built while a change waits: every pod template as it is.
+/// What is to be built while a change waits: every pod template as it is; what its owner decides about the ways in, with the ports
+/// that these pods have; and no volume that the pods do not use before they change.
 pub fn hold(desired: &mut Desired, fetched: &Fetched) {
     desired.held = true;
     for object in &mut desired.objects {
@@ -80,7 +85,23 @@ pub fn hold(desired: &mut Desired, fetched: &Fetched) {
         if let Some(pods) = pods.filter(|pods| object.parts.pods.as_ref() != Some(pods)) {
             object.hold(pods);
         }
+        // What somebody else changed is no way to be kept.
+        let way_in = there.filter(|child| child.is_intact()).and_then(|child| child.way_in.as_deref());
+        if let Some(way_in) = way_in {
+            object.keep_way_in(way_in);
+        }
     }
+    let held: BTreeSet<String> = desired
+        .objects
+        .iter()
+        .filter(|object| object.held)
+        .filter_map(Object::component)
+        .map(str::to_owned)
+        .collect();
+    desired.volumes.retain(|claim| {
+        fetched.volumes.contains_key(&claim.key.name)
+            || claim.component().is_none_or(|component| !held.contains(component))
+    });
 }
 
 fn pods_of(child: &Child) -> Option<&PodTemplate> {

@@ -2,12 +2,13 @@
 
 use super::{
     access::{self, Access, NoAccess},
+    data,
     fetch::{Fetched, InTheWay, Place, Secrets},
     parameters,
     power::{self, Power},
     window::Window,
 };
-use crate::{digest, domains, kinds::Kind, observed::Child, settings::Settings, template};
+use crate::{digest, domains, settings::Settings, template};
 use crds::{
     Quantity, ServiceTemplate,
     instance::ServiceInstanceSpec,
@@ -99,13 +100,13 @@ pub struct Invalid {
 
 impl Invalid {
     /// One of which the registry says all there is to say.
-    fn known(reason: &'static str) -> Self {
+    pub(super) fn known(reason: &'static str) -> Self {
         let known = reasons::find(reason);
         let waiting = known.is_some_and(|known| known.stalls != Stalls::AtOnce);
         Self { reason, message: reasons::sentence(reason).to_owned(), waiting }
     }
 
-    fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), waiting: false }
     }
 }
@@ -135,9 +136,7 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
     let keep_for = span::parse_span(&spec.retention.keep_for).map_err(|problem| {
         Invalid::stalled(reasons::RETENTION_INVALID, format!("{problem}. Correct spec.retention.keepFor."))
     })?;
-    check_data(fetched, &plan.spec, &template, spec)?;
-    check_template_change(fetched, &template)?;
-    check_volumes_there(fetched, &template)?;
+    data::check(fetched, &plan.spec, &template)?;
     check_name(fetched)?;
     let (power, look_again) = power::decide(spec, settings.unsubscribed, now);
     let uid = instance.uid().unwrap_or_default();
@@ -241,57 +240,6 @@ fn check_template(fetched: &Fetched, plan: &ServicePlanSpec) -> Result<Arc<Servi
     Ok(template)
 }
 
-/// Data that is restored must be there, free and of the same app; no volume ever shrinks; no secret of existing data
-/// is ever made anew.
-fn check_data(
-    fetched: &Fetched,
-    plan: &ServicePlanSpec,
-    template: &ServiceTemplate,
-    spec: &ServiceInstanceSpec,
-) -> Result<(), Invalid> {
-    let uid = fetched.instance.metadata.uid.as_deref().unwrap_or_default();
-    let restores = spec.restore_from.is_some();
-    if restores && fetched.volumes.is_empty() {
-        return Err(Invalid::known(reasons::RETAINED_DATA_NOT_FOUND));
-    }
-    if restores && fetched.secret_notes.contains_key(labels::PURGE_BEGUN_AT) {
-        let message = "The data in restoreFrom is being destroyed and can't be restored any more. Order an instance without it.";
-        return Err(Invalid::stalled(reasons::RETAINED_DATA_PURGED, message));
-    }
-    for volume in fetched.volumes.values() {
-        let owned_by = |owner: &crate::observed::Owner| matches!(owner, crate::observed::Owner::Instance(other) if other != uid);
-        if volume.owner.as_ref().is_some_and(owned_by) {
-            return Err(Invalid::known(reasons::RETAINED_DATA_IN_USE));
-        }
-        let of_another =
-            volume.volume().is_some_and(|v| !v.template.is_empty() && v.template != plan.template_ref);
-        if of_another {
-            return Err(Invalid::known(reasons::RETAINED_DATA_OF_ANOTHER_APP));
-        }
-    }
-    for (component, volume) in
-        template.spec.components.iter().flat_map(|c| c.volumes.iter().map(move |v| (c, v)))
-    {
-        let name = names::data_volume(&fetched.data_id, &component.name, &volume.name);
-        let wanted = volume_size(plan.resources.storage, volume.storage_percent);
-        let has = fetched
-            .volumes
-            .get(&name)
-            .and_then(|child| child.volume())
-            .map_or(Quantity::ZERO, |v| v.requested);
-        if has > wanted {
-            return Err(Invalid::known(reasons::STORAGE_TOO_SMALL));
-        }
-    }
-    if fetched.secrets == Secrets::Foreign {
-        return Err(Invalid::known(reasons::SECRET_NAME_TAKEN));
-    }
-    if fetched.secrets == Secrets::Lost {
-        return Err(Invalid::known(reasons::SECRET_MISSING));
-    }
-    Ok(())
-}
-
 fn check_name(fetched: &Fetched) -> Result<(), Invalid> {
     match fetched.in_the_way {
         InTheWay::Nothing => Ok(()),
@@ -301,61 +249,6 @@ fn check_name(fetched: &Fetched) -> Result<(), Invalid> {
             Err(Invalid::stalled(reasons::NAME_TAKEN, message))
         }
     }
-}
-
-/// What a template's edit may not do to data that is there: ask for secrets that were never made, forget volumes, or turn a
-/// component from one kind of workload into the other, which would mount its volume twice.
-fn check_template_change(fetched: &Fetched, template: &ServiceTemplate) -> Result<(), Invalid> {
-    if let Secrets::There(values) = &fetched.secrets
-        && let Some(missing) = template.spec.secrets.iter().find(|secret| !values.contains_key(&secret.name))
-    {
-        let message = format!(
-            "The template asks for the secret {}, which the data was made without. An administrator must take it out of the \
-             template, or sell the changed app as another template.",
-            missing.name
-        );
-        return Err(Invalid::stalled(reasons::SECRET_INCOMPLETE, message));
-    }
-    let named = |child: &&Arc<Child>| {
-        child.key.kind == Kind::PersistentVolumeClaim && !fetched.volumes.contains_key(&child.key.name)
-    };
-    if fetched.children.iter().any(|child| named(&child)) {
-        return Err(Invalid::known(reasons::VOLUME_NOT_IN_TEMPLATE));
-    }
-    let flipped = |component: &Component| {
-        let other = if component.stateful { Kind::Deployment } else { Kind::StatefulSet };
-        fetched
-            .children
-            .iter()
-            .any(|child| child.key.kind == other && child.component.as_ref() == Some(&component.name))
-    };
-    if let Some(component) = template.spec.components.iter().find(|component| flipped(component)) {
-        let message = format!(
-            "The template changed the kind of component {}. An administrator must put it back, or sell it as another template.",
-            component.name
-        );
-        return Err(Invalid::stalled(reasons::COMPONENT_KIND_CHANGED, message));
-    }
-    Ok(())
-}
-
-/// A volume of data that was complete once never vanishes silently into an empty one.
-fn check_volumes_there(fetched: &Fetched, template: &ServiceTemplate) -> Result<(), Invalid> {
-    if fetched.volumes.values().any(|volume| volume.terminating) {
-        return Err(Invalid::known(reasons::VOLUME_BEING_DELETED));
-    }
-    let bound_once =
-        fetched.instance.status.as_ref().map(|status| status.volumes.as_slice()).unwrap_or_default();
-    let components = template.spec.components.iter();
-    let mut claims =
-        components.flat_map(|component| component.volumes.iter().map(move |volume| (component, volume)));
-    let is_lost = |name: String| bound_once.contains(&name) && !fetched.volumes.contains_key(&name);
-    if claims.any(|(component, volume)| {
-        is_lost(names::data_volume(&fetched.data_id, &component.name, &volume.name))
-    }) {
-        return Err(Invalid::known(reasons::VOLUME_MISSING));
-    }
-    Ok(())
 }
 
 /// A volume's share of the plan's storage, in whole MiB.

@@ -15,7 +15,8 @@ pub struct Domains {
     pub nameservers: Vec<String>,
     /// How long one question may take, in seconds; it is asked twice at most.
     pub timeout_seconds: u32,
-    /// How many hosts are looked up at the same time.
+    /// How many hosts are looked up at the same time; a quarter of them at most for one tenant, so that a tenant's slow name
+    /// servers make only that tenant wait.
     pub concurrency: u16,
     /// The shortest time for which an answer counts, in seconds, whatever time to live it has.
     pub shortest_ttl_seconds: u32,
@@ -72,6 +73,11 @@ impl Domains {
     /// For how long an answer counts whose records may live for `ttl`.
     pub fn bounded_ttl(&self, ttl: Duration) -> Duration {
         ttl.clamp(seconds(self.shortest_ttl_seconds), seconds(self.longest_ttl_seconds))
+    }
+
+    /// How many hosts are looked up at the same time for one tenant.
+    pub fn share(&self) -> usize {
+        usize::from(self.concurrency / 4).max(1)
     }
 
     /// The longest pause between two looks for what was not seen.

@@ -80,7 +80,7 @@ pub struct Leases(moka::sync::Cache<String, Arc<AtomicU32>>);
 
 impl Default for Leases {
     fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build())
+        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build())
     }
 }
 

@@ -93,6 +93,20 @@ impl Data {
         .await
     }
 
+    /// What is noted on its Secret of the volumes that it had when it was released.
+    pub(super) async fn noted_volumes(&self) -> Result<Option<String>> {
+        let secret = self.secrets().get(&names::data_secret(&self.id)).await?;
+        Ok(secret.annotations().get(labels::VOLUMES).cloned())
+    }
+
+    /// Notes it.
+    pub(super) async fn note_volumes(&self, names: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {labels::VOLUMES: names}}}));
+        let name = names::data_secret(&self.id);
+        self.secrets().patch(&name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
     fn volume_names(&self) -> [String; 2] {
         ["app", "db"].map(|component| names::data_volume(&self.id, component, "data"))
     }

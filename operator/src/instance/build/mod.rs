@@ -22,6 +22,7 @@ use crate::{
     kinds::Kind,
     observed::{Key, Volume},
     settings::Settings,
+    way_in,
 };
 use crds::{Quantity, labels, names, template::Component};
 use serde_json::{Value, json};
@@ -114,6 +115,19 @@ impl Object {
         self.object["metadata"]["annotations"][labels::HASH] = json!(self.hash);
         self.object["metadata"]["annotations"][labels::PODS] = json!(pods);
         self.held = true;
+    }
+
+    /// The same, leading where the one does that is there (see [`way_in`]).
+    pub fn keep_way_in(&mut self, there: &str) {
+        way_in::keep(self.key.kind, &mut self.object, there);
+        self.parts = digest::desired(&self.object);
+        self.hash = self.parts.whole();
+        self.object["metadata"]["annotations"][labels::HASH] = json!(self.hash);
+    }
+
+    /// The component that it belongs to.
+    pub fn component(&self) -> Option<&str> {
+        self.object["metadata"]["labels"][labels::COMPONENT].as_str()
     }
 
     /// What the instance's owner decides of it, as noted on it.

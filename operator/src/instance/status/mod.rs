@@ -44,6 +44,8 @@ pub enum Outcome {
         order: Box<Validated>,
         /// The name of the Secret with credentials, once it is there.
         credentials: Option<String>,
+        /// How many volumes it should have by now.
+        volumes: usize,
         /// Whether something of an earlier owner is in the way.
         blocked: bool,
         /// Why the API server refused a part of it for good, if it did.
@@ -109,7 +111,7 @@ pub fn status(
     let mut said = verdict.conditions();
     said.push(admitted(&fetched.place, &instance.spec.plan_ref));
     match outcome {
-        Outcome::Built { order, .. } => said.push(parts(order).storage()),
+        Outcome::Built { order, volumes, .. } => said.push(parts(order).storage(*volumes)),
         Outcome::Invalid { invalid, .. } if invalid.reason == reasons::VOLUME_MISSING => {
             said.push(Said::no(conditions::STORAGE_READY, reasons::VOLUME_MISSING, invalid.message.clone()));
         }

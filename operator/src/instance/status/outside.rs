@@ -33,10 +33,11 @@ pub(super) fn hosts(fetched: &Fetched, children: &[Arc<Child>]) -> Vec<DomainSta
 const NOT_ROUTED: &str = crds::reasons::DOMAIN_NOT_ROUTED;
 
 /// Which reason counts most where the hosts' differ: what somebody must do comes first.
-const RANKED: [&str; 8] = [
+const RANKED: [&str; 9] = [
     decide::TAKEN,
     decide::UNVERIFIED,
     decide::LOOKUP_FAILED,
+    decide::NOT_ASKED,
     decide::CHECKING,
     NOT_ROUTED,
     decide::RECORD_MISSING,

@@ -156,7 +156,8 @@ impl Parts<'_> {
         volumes.any(|volume| volume.capacity < volume.requested && volume.growth == Growth::Failed)
     }
 
-    pub(super) fn storage(&self) -> Said {
+    /// Whether all the volumes that it should have by now are bound.
+    pub(super) fn storage(&self, wanted: usize) -> Said {
         let not = |reason| Said::no(conditions::STORAGE_READY, reason, reasons::sentence(reason));
         let volumes = || self.children.iter().filter_map(|child| child.volume());
         if self.lost_a_volume() {
@@ -173,9 +174,7 @@ impl Parts<'_> {
                 Growth::Nothing => reasons::VOLUME_GROWING,
             });
         }
-        let all: usize =
-            self.order.template.spec.components.iter().map(|component| component.volumes.len()).sum();
-        if volumes().all(|volume| volume.bound) && volumes().count() >= all {
+        if volumes().all(|volume| volume.bound) && volumes().count() >= wanted {
             return Said::yes(conditions::STORAGE_READY, reasons::BOUND, reasons::sentence(reasons::BOUND));
         }
         // Whatever the cause: this very reason says that the storage was never complete.

@@ -57,6 +57,7 @@ fn say(
     let outcome = Outcome::Built {
         order: Box::new(order),
         credentials,
+        volumes: 1,
         blocked: false,
         refused: None,
         rollout: Rollout::UpToDate,
@@ -170,11 +171,34 @@ fn what_the_api_server_refuses_for_good_is_said_and_stalls() {
     let fetched = with(Wanted::Running, None);
     let order = Box::new(fixtures::order(&fetched).unwrap());
     let refused = Some(Refused { reason: "Rejected", message: "no".into() });
-    let outcome =
-        Outcome::Built { order, credentials: None, blocked: false, refused, rollout: Rollout::UpToDate };
+    let outcome = Outcome::Built {
+        order,
+        credentials: None,
+        volumes: 1,
+        blocked: false,
+        refused,
+        rollout: Rollout::UpToDate,
+    };
     let said = status(&fetched, &[], &outcome, fixtures::settings(), fixtures::now());
     assert_eq!(row(&said), (Phase::Failed, "False", "False", Some("Rejected")));
     assert!(is(&said, conditions::STALLED));
+}
+
+#[test]
+fn a_volume_that_is_made_with_the_next_form_of_the_app_is_not_waited_for() {
+    let fetched = with(Wanted::Running, None);
+    let storage = |volumes, rollout| {
+        let order = Box::new(fixtures::order(&fetched).unwrap());
+        let outcome =
+            Outcome::Built { order, credentials: None, volumes, blocked: false, refused: None, rollout };
+        let children = [workload(1, 1), volume(true), pod()];
+        is(
+            &status(&fetched, &children, &outcome, fixtures::settings(), fixtures::now()),
+            conditions::STORAGE_READY,
+        )
+    };
+    assert!(storage(1, Rollout::Waits { until: None }));
+    assert!(!storage(2, Rollout::Now), "it is one of them now");
 }
 
 #[test]

@@ -218,6 +218,7 @@ fn released_volume() -> Child {
         hash: None,
         digest: None,
         inputs: None,
+        way_in: None,
         component: None,
         data: Some(ID.into()),
         tenant: None,

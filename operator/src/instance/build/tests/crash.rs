@@ -13,11 +13,14 @@ use crate::{
     kinds::Kind,
     observed::Key,
 };
-use crds::labels;
+use crds::{labels, names, template::Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 /// Data of an earlier instance, let go.
 fn released(app: &str) -> (Model, Fetched) {
@@ -43,6 +46,62 @@ fn data_that_is_being_destroyed_is_not_taken_up() {
     secret["metadata"]["annotations"][labels::PURGE_BEGUN_AT] = json!("2026-11-16T00:00:00Z");
     let refused = fixtures::round(&model.fetch(&base)).unwrap_err();
     assert_eq!((refused.reason, refused.waiting), ("RetainedDataPurged", false));
+}
+
+#[test]
+fn data_with_a_volume_that_the_template_no_longer_names_is_not_taken_up() {
+    for change in [
+        |component: &mut Component| component.volumes[0].name = "renamed".to_owned(),
+        |component: &mut Component| component.volumes.clear(),
+    ] {
+        let (model, base) = released("wordpress");
+        let mut template = (**base.template.as_ref().unwrap()).clone();
+        change(&mut template.spec.components[1]);
+        let edited = Fetched { template: Some(Arc::new(template)), ..base.clone() };
+        let refused = fixtures::round(&model.fetch(&edited)).unwrap_err();
+        assert_eq!((refused.reason, refused.waiting), ("VolumeNotInTemplate", false));
+        let lost = names::data_volume(&base.data_id, "app", "html");
+        assert!(
+            refused.message.contains(&lost) && refused.message.contains("restoreFrom"),
+            "{}",
+            refused.message
+        );
+        assert!(!plan_of(&model, &base).is_empty(), "as it was, it is taken up");
+    }
+}
+
+/// The same, with the note of its volumes on its Secret.
+fn noted(app: &str) -> (Model, Fetched) {
+    let (mut model, base) = released(app);
+    let claims = model.objects.keys().filter(|key| key.kind == Kind::PersistentVolumeClaim);
+    let names: Vec<String> = claims.map(|key| key.name.clone()).collect();
+    let secret = model.objects.get_mut(&Model::data_secret(&base)).unwrap();
+    secret["metadata"]["annotations"][labels::VOLUMES] = json!(names.join(","));
+    (model, base)
+}
+
+#[test]
+fn data_that_has_lost_a_volume_since_its_release_is_not_taken_up() {
+    let (model, base) = noted("wordpress");
+    for (component, volume) in [("app", "html"), ("db", "data")] {
+        let lost = names::data_volume(&base.data_id, component, volume);
+        let mut model = model.clone();
+        model.objects.retain(|key, _| key.name != lost);
+        let refused = fixtures::round(&model.fetch(&base)).unwrap_err();
+        assert_eq!((refused.reason, refused.waiting), ("VolumeMissing", false));
+        assert!(refused.message.contains(&lost), "{}", refused.message);
+    }
+    // Data released before there was such a note is taken as it is.
+    let (mut model, base) = released("wordpress");
+    model.objects.retain(|key, _| key.name != names::data_volume(&base.data_id, "app", "html"));
+    assert!(!plan_of(&model, &base).is_empty());
+}
+
+#[test]
+fn the_note_of_its_volumes_goes_when_data_is_taken_up_whole() {
+    let (mut model, base) = noted("wordpress");
+    converge(&mut model, &base, &mut std::iter::empty());
+    assert!(!model.objects[&Model::data_secret(&base)].to_string().contains(labels::VOLUMES));
 }
 
 #[test]

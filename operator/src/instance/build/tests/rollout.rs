@@ -5,6 +5,7 @@ use super::{
     plan::{converge, converged, with_spec},
 };
 use crate::{
+    domains::decide::{Decided, VERIFIED},
     instance::{
         fetch::Fetched,
         fixtures::{self, APPS, Wanted},
@@ -16,8 +17,9 @@ use crate::{
 };
 use crds::{
     ServiceTemplate,
-    instance::{MaintenanceWindow, ServiceInstanceSpec},
+    instance::{Access, DomainStatus, MaintenanceWindow, ServiceInstanceSpec},
     labels,
+    template::{Component, Port},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -205,7 +207,7 @@ fn what_else_was_changed_is_repaired_while_the_pods_wait() {
 }
 
 #[test]
-fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
+fn a_volume_that_a_template_gains_is_made_with_the_pods_that_use_it_and_one_that_was_lost_is_not() {
     let (mut model, base) = converged("postgresql", Wanted::Running);
     let claim = model.objects.keys().find(|key| key.kind == Kind::PersistentVolumeClaim).unwrap().clone();
     let status = crds::ServiceInstanceStatus {
@@ -223,11 +225,133 @@ fn a_volume_that_a_template_gains_is_made_and_one_that_was_lost_is_not() {
     let shrunk = fixtures::order(&model.fetch(&gained)).unwrap_err();
     assert_eq!(shrunk.reason, "StorageTooSmall", "what there is keeps its size");
     model.objects.get_mut(&claim).unwrap()["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+    let makes = |plan: &Plan| {
+        plan.operations.iter().any(
+            |one| matches!(one, Operation::Apply { object, seen: None } if object.key.name.ends_with("more")),
+        )
+    };
     let (plan, rollout) = round(&model, &gained);
-    let made = plan.operations.iter().any(
-        |one| matches!(one, Operation::Apply { object, seen: None } if object.key.name.ends_with("more")),
-    );
-    assert!(made && rollout == WAITS, "{plan:?}");
+    assert!(!makes(&plan) && rollout == WAITS, "{plan:?}");
+    let (desired, ..) =
+        fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
+    assert_eq!(desired.volumes.len(), 1, "the pods that run use no other");
+    let restarted = with_spec(&gained, |spec| spec.restarted_at = Some(Time(fixtures::now())));
+    let (plan, rollout) = round(&model, &restarted);
+    assert!(makes(&plan) && rollout == Rollout::Now, "{plan:?}");
+    // Once it is there it stays, whatever waits.
+    let made = plan
+        .operations
+        .iter()
+        .find(|one| makes(&Plan { operations: vec![(*one).clone()], ..Plan::default() }));
+    model.execute(made.unwrap());
+    let (desired, ..) =
+        fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
+    assert_eq!(desired.volumes.len(), 2);
     model.objects.remove(&claim);
     assert_eq!(fixtures::order(&model.fetch(&gained)).unwrap_err().reason, "VolumeMissing");
+}
+
+#[test]
+fn a_component_that_a_template_gains_has_its_volume_at_once() {
+    let (mut model, base) = converged("postgresql", Wanted::Running);
+    let claim = model.objects.iter_mut().find(|(key, _)| key.kind == Kind::PersistentVolumeClaim).unwrap().1;
+    claim["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+    let base = edited(&base);
+    let mut template = (**base.template.as_ref().unwrap()).clone();
+    let first = &mut template.spec.components[0];
+    first.volumes[0].storage_percent = 50;
+    (first.resources.cpu_percent, first.resources.memory_percent) = (Some(50), Some(50));
+    let other = Component { name: "other".into(), ..template.spec.components[0].clone() };
+    template.spec.components.push(other);
+    let gained = Fetched { template: Some(Arc::new(template)), ..base };
+    let (desired, _, rollout) =
+        fixtures::round_at(&model.fetch(&gained), fixtures::settings(), fixtures::now()).unwrap();
+    assert_eq!((desired.volumes.len(), rollout), (2, WAITS), "its pods are no others' update");
+}
+
+/// A site whose own hosts are these.
+fn with_hosts(base: &Fetched, hosts: &[&str]) -> Fetched {
+    let decided = |host: &&str| Decided {
+        status: DomainStatus {
+            host: (*host).to_owned(),
+            reason: VERIFIED.to_owned(),
+            ..DomainStatus::default()
+        },
+        is_ours: true,
+    };
+    Fetched { domains: hosts.iter().map(decided).collect(), ..base.clone() }
+}
+
+#[test]
+fn a_second_host_that_comes_while_an_update_waits_leads_to_the_port_that_the_pods_have() {
+    let base = with_hosts(&fixtures::fetched("wordpress", Wanted::Running), &["a.example.com"]);
+    let mut model = Model::default();
+    converge(&mut model, &base, &mut std::iter::empty());
+    let edited = edited(&base);
+    let mut template = (**edited.template.as_ref().unwrap()).clone();
+    let app = template.spec.components.iter_mut().find(|one| one.name == "app").unwrap();
+    app.ports.push(Port { name: "web".to_owned(), port: 9090 });
+    template.spec.expose.http.as_mut().unwrap().port = "web".to_owned();
+    let edited = Fetched { template: Some(Arc::new(template)), ..edited };
+    let routes = |model: &Model| -> Vec<(Value, Value)> {
+        let ingress = model.objects.iter().find(|(key, _)| key.kind == Kind::Ingress).unwrap().1;
+        let backend = |rule: &Value| rule["http"]["paths"][0]["backend"]["service"]["port"]["name"].clone();
+        let rules = ingress["spec"]["rules"].as_array().unwrap().iter().skip(1);
+        rules.map(|rule| (rule["host"].clone(), backend(rule))).collect()
+    };
+    let expected = |hosts: &[&str], port: &str| -> Vec<(Value, Value)> {
+        hosts.iter().map(|host| (json!(host), json!(port))).collect()
+    };
+    assert_eq!(routes(&model), expected(&["a.example.com"], "http"));
+    for hosts in [["a.example.com", "b.example.com"].as_slice(), &["a.example.com"]] {
+        let more = with_hosts(&edited, hosts);
+        let (plan, rollout) = round(&model, &more);
+        assert!(plan.operations.len() == 1 && rollout == WAITS, "{plan:?}");
+        converge(&mut model, &more, &mut std::iter::empty());
+        assert_eq!(routes(&model), expected(hosts, "http"));
+        assert_eq!(round(&model, &more), (Plan::default(), WAITS));
+    }
+    let restarted = with_spec(&edited, |spec| spec.restarted_at = Some(Time(fixtures::now())));
+    converge(&mut model, &restarted, &mut std::iter::empty());
+    assert_eq!(routes(&model), expected(&["a.example.com"], "web"), "with the pods that have it");
+}
+
+#[test]
+fn ranges_that_are_changed_while_an_update_waits_are_let_in_to_the_port_that_the_pods_have() {
+    let settings: Settings = serde_json::from_value(json!({
+        "zone": "apps.example.test", "access": {"type": "NodePort", "nodeHost": "nodes.example.test"},
+    }))
+    .unwrap();
+    let from = |range: &str| {
+        let access = Access { external: true, allowed_cidrs: vec![range.to_owned()] };
+        move |spec: &mut ServiceInstanceSpec| spec.access = Some(access)
+    };
+    let go = |model: &mut Model, base: &Fetched| {
+        for _ in 0..12 {
+            let (plan, _) = round_at(model, base, &settings, fixtures::now());
+            plan.operations.iter().for_each(|operation| model.execute(operation));
+            model.settle();
+        }
+    };
+    let ours = |model: &Model| -> Vec<Value> {
+        let all = model
+            .objects
+            .iter()
+            .filter(|(key, _)| key.name.contains("-access-") || key.name.contains("-external-"));
+        all.map(|(_, object)| object["spec"].clone()).collect()
+    };
+    let mut model = Model::default();
+    let base = with_spec(&fixtures::fetched("postgresql", Wanted::Running), from("203.0.113.0/24"));
+    go(&mut model, &base);
+    let before = ours(&model);
+    let changed = with_spec(&edited(&base), from("198.51.100.0/24"));
+    assert_eq!(round_at(&model, &changed, &settings, fixtures::now()).1, WAITS);
+    go(&mut model, &changed);
+    let [policy, service] = ours(&model).try_into().unwrap();
+    assert_eq!(policy["ingress"][0]["from"][0]["ipBlock"]["cidr"], "198.51.100.0/24");
+    assert_eq!(policy["ingress"][0]["ports"], before[0]["ingress"][0]["ports"]);
+    assert_eq!(service["ports"], before[1]["ports"]);
+    let restarted = with_spec(&changed, |spec| spec.restarted_at = Some(Time(fixtures::now())));
+    go(&mut model, &restarted);
+    assert_ne!(ours(&model)[0]["ingress"][0]["ports"], before[0]["ingress"][0]["ports"]);
 }

@@ -132,7 +132,14 @@ fn a_pod_that_has_ended_counts_until_another_takes_its_place() {
 /// What is said of an instance that was built without a hitch.
 fn built(fetched: &Fetched) -> Outcome {
     let order = Box::new(fixtures::order(fetched).unwrap());
-    Outcome::Built { order, credentials: None, blocked: false, refused: None, rollout: Rollout::UpToDate }
+    Outcome::Built {
+        order,
+        credentials: None,
+        volumes: 1,
+        blocked: false,
+        refused: None,
+        rollout: Rollout::UpToDate,
+    }
 }
 
 #[test]
