@@ -44,20 +44,20 @@ async fn users_are_searched_filtered_sorted_and_paged() -> Result<()> {
     for sort in ["name", "-email", "created_at"] {
         let (mut next, mut seen, mut pages) =
             (Some(format!("/api/v1/admin/users?sort={sort}&page[size]=3")), Vec::new(), 0);
-        let mut last = None;
+        let mut final_page = None;
         while let Some(path) = next {
             let page = world.api.get_as(&boss, &path).await?.expect(StatusCode::OK)?;
             assert_eq!(page.body["total"], 7);
             seen.extend(names(&page));
             next = page.body["next"].as_str().map(str::to_owned);
-            (last, pages) = (Some(page), pages + 1);
+            (final_page, pages) = (Some(page), pages + 1);
         }
         assert_eq!(
             (pages, seen.len(), seen.iter().collect::<BTreeSet<_>>().len()),
             (3, 7, 7),
             "{sort}: {seen:?}"
         );
-        let back = last.context("there is a last page")?.body["prev"].as_str().map(str::to_owned);
+        let back = final_page.context("there is a last page")?.body["prev"].as_str().map(str::to_owned);
         let before = world
             .api
             .get_as(&boss, &back.context("there is a page before")?)

@@ -33,8 +33,9 @@ async fn the_applications_role_has_no_more_than_it_needs() -> Result<()> {
         "update _sqlx_migrations set success = false",
     ] {
         let refused = sqlx::query(sqlx::AssertSqlSafe(forbidden)).execute(&pool).await;
-        let code =
-            refused.err().and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+        let code = refused
+            .err()
+            .and_then(|error| error.as_database_error()?.code().map(std::borrow::Cow::into_owned));
         assert_eq!(code.as_deref(), Some("42501"), "{forbidden}");
     }
     Ok(())

@@ -93,7 +93,7 @@ async fn mails_that_are_queued_by_the_hundred_arrive_once_each_by_two_senders() 
     let other = world.replica().await?;
     let create = |nth: usize| {
         let body = json!({"email": format!("user-{nth}@example.com"), "name": format!("User {nth}"), "language": "EN"});
-        let (api, boss) = (if nth % 2 == 0 { &world.api } else { &other }, &boss);
+        let (api, boss) = (if nth.is_multiple_of(2) { &world.api } else { &other }, &boss);
         async move {
             api.send_as(boss, reqwest::Method::POST, "/admin/users", &body).await?.expect(StatusCode::CREATED)
         }

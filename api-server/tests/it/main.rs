@@ -1,5 +1,7 @@
 //! The API through its own door: HTTP, on a real PostgreSQL under the application's role, with a real mail server.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here says where and why")]
+
 mod account;
 mod administration;
 mod database;
