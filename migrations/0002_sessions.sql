@@ -75,5 +75,5 @@ grant select, insert, delete, update (failures, last_at) on login_failures to na
 grant select, insert, delete on sessions, refresh_tokens, one_time_tokens, signing_keys, known_addresses to nakhoda_app;
 grant update (last_used_at, ended_at, end_reason, user_agent, address) on sessions to nakhoda_app;
 grant update (used_at) on refresh_tokens to nakhoda_app;
-grant update (spent_at) on one_time_tokens to nakhoda_app;
+grant update (spent_at, expires_at) on one_time_tokens to nakhoda_app;
 grant update (last_used_at) on known_addresses to nakhoda_app;

@@ -10,7 +10,7 @@ use crate::{
     sessions::{self, cache::Cache, keys::Keys},
     state::State,
     users::{
-        backoff,
+        self, backoff,
         password::{HashError, Hasher},
     },
 };
@@ -20,13 +20,13 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long requests may take to end once the process is told to stop.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(12);
 /// Between two looks at the signing keys.
 const KEYS: Duration = Duration::from_mins(1);
 /// Between two looks while there are none yet.
 const KEYS_MISSING: Duration = Duration::from_secs(1);
 /// Between two times of tidying up.
-const TIDY: Duration = Duration::from_mins(10);
+const TIDY: Duration = Duration::from_mins(1);
 /// How long a session that is over is kept, for whoever looks into what happened.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -135,7 +135,13 @@ async fn keep_keys(state: Arc<State>, stop: CancellationToken) {
     }
 }
 
-/// Takes away what is over: sessions, failed logins, rates.
+fn said(what: &'static str, done: &Result<u64, sqlx::Error>) {
+    if let Err(error) = done {
+        tracing::warn!(what, %error, "what is over can't be taken away; it is tried again");
+    }
+}
+
+/// Takes away what is over: sessions, tokens, wrong passwords, idempotency keys, rates; so many of each at a time.
 async fn tidy(state: Arc<State>, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -144,14 +150,11 @@ async fn tidy(state: Arc<State>, stop: CancellationToken) {
         }
         let now = state.clock.now();
         let old = crate::clock::before(now, KEPT);
-        let done = async {
-            while sessions::forget_old(&state.db, old).await? > 0 {}
-            backoff::forget_old(&state.db, now).await?;
-            http::idempotency::forget_old(&state.db, now).await?;
-            http::rate::forget_old(&state.db, now).await
-        };
-        if let Err(error) = done.await {
-            tracing::warn!(%error, "what is over can't be taken away; it is tried again");
-        }
+        // Each by itself: one that fails keeps nothing from the others.
+        said("sessions", &sessions::forget_old(&state.db, old).await);
+        said("mailed tokens", &users::store::forget_old_tokens(&state.db, old).await);
+        said("wrong passwords", &backoff::forget_old(&state.db, now).await);
+        said("idempotency keys", &http::idempotency::forget_old(&state.db, now).await);
+        said("rates", &http::rate::forget_old(&state.db, now).await);
     }
 }

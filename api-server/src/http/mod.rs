@@ -82,6 +82,9 @@ fn cors(origins: &[String]) -> CorsLayer {
     let exposed = [
         request::REQUEST_ID,
         header::ETAG,
+        header::LOCATION,
+        header::CONTENT_DISPOSITION,
+        idempotency::REPLAYED,
         header::RETRY_AFTER,
         HeaderName::from_static("ratelimit-limit"),
         HeaderName::from_static("ratelimit-remaining"),

@@ -93,6 +93,8 @@ codes! {
     EmailTaken = "user.email_taken", CONFLICT, "Another user has this e-mail address.";
     /// Nobody would be left to administrate.
     LastAdministrator = "user.last_administrator", CONFLICT, "The last active administrator must stay.";
+    /// Whoever has not proven the address can't be an administrator.
+    UserUnverified = "user.email_not_verified", CONFLICT, "The user has not proven the address yet.";
     /// A deleted user stays so.
     UserDeleted = "user.deleted", CONFLICT, "The user is deleted.";
 }
@@ -227,11 +229,16 @@ impl From<sqlx::Error> for Problem {
         let is_away = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_))
             // Shutting down, starting up, too many connections, statement or lock timeout.
             || error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| {
-                ["57P01", "57P02", "57P03", "53300", "57014", "55P03"].contains(&code.as_ref())
+                ["57P01", "57P02", "57P03", "53300", "57014", "55P03", "40P01", "40001"].contains(&code.as_ref())
             });
         if is_away {
             tracing::warn!(error = %chain(&error), "the database is away or overloaded");
             return Self { retry_after_seconds: Some(2), ..Self::new(Code::Unavailable) };
+        }
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // A NUL in a text, a time beyond what the database keeps.
+        if code.is_some_and(|code| ["22021", "22P05", "22008"].contains(&code.as_ref())) {
+            return Self::with(Code::Malformed, "The request has a character or a time that can't be kept.");
         }
         Self::internal(&error)
     }
@@ -267,6 +274,21 @@ impl Fields {
                 self.0.push(FieldError { field: field.to_owned(), message: error.to_string() });
             })
             .ok()
+    }
+
+    /// The value; else what is wrong with fields is noted.
+    ///
+    /// # Errors
+    /// What is wrong and not with a field.
+    pub fn take<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(problem) if problem.code == Code::Invalid => {
+                self.0.extend(problem.errors);
+                Ok(None)
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     /// The problem, where anything is wrong.

@@ -8,9 +8,13 @@ pub mod store;
 
 use crate::{
     random,
-    users::{Language, User, email::Email},
+    users::{
+        self, Language, User,
+        email::Email,
+        one_time::{Link, Purpose},
+    },
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 pub use store::forget;
@@ -64,6 +68,26 @@ kinds! {
     Invitation = "INVITATION";
 }
 
+impl Kind {
+    /// The link that a mail carries, where it carries one.
+    pub fn link(self) -> Option<Link> {
+        let (purpose, page, lifetime) = match self {
+            Self::VerifyEmail => (Purpose::VerifyEmail, "verify-email", SignedDuration::from_hours(48)),
+            Self::ChangeEmail => (Purpose::ChangeEmail, "verify-email", SignedDuration::from_hours(48)),
+            Self::ResetPassword => (Purpose::ResetPassword, "reset-password", SignedDuration::from_hours(1)),
+            Self::Invitation => (Purpose::ResetPassword, "reset-password", SignedDuration::from_hours(72)),
+            Self::Welcome
+            | Self::AlreadyRegistered
+            | Self::PasswordChanged
+            | Self::EmailChanged
+            | Self::AccountDeactivated
+            | Self::AccountActivated
+            | Self::AccountDeleted => return None,
+        };
+        Some(Link { purpose, page, lifetime })
+    }
+}
+
 /// A mail to be written.
 #[derive(Clone, Debug)]
 pub struct New {
@@ -104,5 +128,10 @@ impl New {
 pub async fn queue(db: &mut PgConnection, new: &New, now: Timestamp) -> Result<Uuid, sqlx::Error> {
     let id = random::id(now);
     store::insert(db, id, new, now).await?;
+    // The mail's id is the token's: a try after a crash carries the same link, and whatever spends a user's tokens spends this one too,
+    // sent or not.
+    if let (Some(link), Some(user)) = (new.kind.link(), new.user_id) {
+        users::store::insert_one_time(db, id, user, &link, &new.recipient, now).await?;
+    }
     Ok(id)
 }

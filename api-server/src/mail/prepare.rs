@@ -3,12 +3,9 @@
 
 use super::{Kind, store::Due};
 use crate::{
+    clock,
     state::State,
-    users::{
-        self, Language, User,
-        email::Email,
-        one_time::{self, Purpose},
-    },
+    users::{self, Language, User, email::Email, one_time},
 };
 use serde_json::{Value, json};
 
@@ -38,7 +35,7 @@ pub enum Prepared {
 /// As the database's.
 pub async fn prepare(state: &State, due: &Due) -> Result<Prepared, sqlx::Error> {
     let Some(kind) = Kind::of(&due.kind) else { return Ok(Prepared::Discard("its kind is not known")) };
-    let Some((purpose, page)) = link(kind) else {
+    let Some(link) = kind.link() else {
         let language = Language::of(&due.language);
         return Ok(Prepared::Ready(Ready { kind, language, data: with(&due.data, state, None) }));
     };
@@ -57,30 +54,20 @@ pub async fn prepare(state: &State, due: &Due) -> Result<Prepared, sqlx::Error> 
     }
     let now = state.clock.now();
     let mut db = state.db.acquire().await?;
-    // The mail's id is the token's, so that a try after a crash carries the same link.
-    users::store::insert_one_time(&mut db, due.id, user.id, purpose, &due.recipient, now).await?;
-    let token = one_time::token(&state.secret, purpose, due.id);
-    let link = format!("{}/{page}?token={token}", state.http.public_url.trim_end_matches('/'));
-    let mut data = with(&due.data, state, Some(&link));
-    data["name"] = json!(user.name);
-    data["hours"] = json!(purpose.lifetime().as_hours());
-    Ok(Prepared::Ready(Ready { kind, language: user.language, data }))
-}
-
-/// The link that a mail carries: for what, and to which page of the frontend.
-fn link(kind: Kind) -> Option<(Purpose, &'static str)> {
-    match kind {
-        Kind::VerifyEmail => Some((Purpose::VerifyEmail, "verify-email")),
-        Kind::ChangeEmail => Some((Purpose::ChangeEmail, "verify-email")),
-        Kind::ResetPassword | Kind::Invitation => Some((Purpose::ResetPassword, "reset-password")),
-        Kind::Welcome
-        | Kind::AlreadyRegistered
-        | Kind::PasswordChanged
-        | Kind::EmailChanged
-        | Kind::AccountDeactivated
-        | Kind::AccountActivated
-        | Kind::AccountDeleted => None,
+    if due.user_id.is_none() {
+        users::store::insert_one_time(&mut db, due.id, user.id, &link, &due.recipient, now).await?;
     }
+    // Good from now on, however long the mail has waited; but not where it was spent meanwhile.
+    if !users::store::renew_one_time(&mut db, due.id, clock::after(now, link.lifetime)).await? {
+        return Ok(Prepared::Discard("its link is worth nothing any more"));
+    }
+    let token = one_time::token(&state.secret, link.purpose, due.id);
+    let address = format!("{}/{}?token={token}", state.http.public_url.trim_end_matches('/'), link.page);
+    let mut data = with(&due.data, state, Some(&address));
+    // Until the address is proven the name is anybody's words.
+    data["name"] = if kind == Kind::VerifyEmail { Value::Null } else { json!(user.name) };
+    data["hours"] = json!(link.lifetime.as_hours());
+    Ok(Prepared::Ready(Ready { kind, language: user.language, data }))
 }
 
 fn wants(user: &User, kind: Kind) -> bool {

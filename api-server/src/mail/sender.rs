@@ -21,10 +21,12 @@ use tokio_util::sync::CancellationToken;
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How long the mail server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one mail may take in all, a server that says nothing included; less than the lease.
+const WHOLE: Duration = Duration::from_secs(45);
 /// Between two looks when nobody wakes us: what other processes queue.
 const LOOK: Duration = Duration::from_secs(1);
 /// After so many tries, about a day, it is given up.
-const TRIES: i32 = 12;
+const TRIES: i32 = 16;
 /// The pause after the first try that failed; each further one doubles it.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 /// The longest pause.
@@ -59,15 +61,21 @@ enum Failure {
     Address(#[from] lettre::address::AddressError),
     #[error("the mail server: {0}")]
     Smtp(#[from] smtp::Error),
+    #[error("it took longer than {} s", WHOLE.as_secs())]
+    TimedOut,
 }
 
 impl Failure {
     /// Whether another try would end the same.
     fn is_final(&self) -> bool {
         match self {
-            Self::Smtp(error) => error.is_permanent(),
-            Self::Address(_) | Self::Build(_) | Self::Compose(_) => true,
-            Self::Database(_) => false,
+            // Only what is said of the recipient; a login or a quota that is refused can be mended.
+            Self::Smtp(error) => error
+                .status()
+                .is_some_and(|code| ["550", "551", "553", "555"].contains(&code.to_string().as_str())),
+            Self::Address(_) => true,
+            // The next version of this program may be able to.
+            Self::Build(_) | Self::Compose(_) | Self::Database(_) | Self::TimedOut => false,
         }
     }
 }
@@ -128,7 +136,8 @@ impl Sender {
 
     async fn handle(&self, state: &State, due: &Due) {
         let kind = Kind::of(&due.kind).map_or("(unknown)", Kind::as_str);
-        let outcome = match self.send(state, due).await {
+        let sent = tokio::time::timeout(WHOLE, self.send(state, due)).await.unwrap_or(Err(Failure::TimedOut));
+        let outcome = match sent {
             Ok(outcome) => outcome,
             Err(failure) => {
                 let next = next_try(due.attempts, failure.is_final(), state);
@@ -154,9 +163,6 @@ impl Sender {
         let message = self.message(due, &self.composer.compose(&ready)?)?;
         self.transport.send(message).await?;
         store::sent(&state.db, due.id, state.clock.now()).await?;
-        if ready.kind == Kind::AccountDeleted {
-            store::forget_one(&state.db, due.id).await?;
-        }
         tracing::info!(email.id = %due.id, email.kind = ready.kind.as_str(), attempt = due.attempts, "a mail was sent");
         Ok("sent")
     }

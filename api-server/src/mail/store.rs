@@ -1,6 +1,6 @@
 //! All SQL about mail.
 
-use super::New;
+use super::{Kind, New};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Time;
 use serde_json::Value;
@@ -61,27 +61,21 @@ pub async fn take(
     now: Timestamp,
     lease: Timestamp,
 ) -> Result<Vec<Due>, sqlx::Error> {
+    // What a newer version has queued is left to it.
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
     sqlx::query_as!(
         Due,
         "update emails set next_attempt_at = $2, attempts = attempts + 1
-         where id in (select id from emails where status = 'PENDING' and next_attempt_at <= $1
+         where id in (select id from emails where status = 'PENDING' and next_attempt_at <= $1 and kind = any($4)
                       order by next_attempt_at limit $3 for update skip locked)
          returning id, message_id, user_id, recipient, kind, language, data, attempts",
         Time::from(now) as _,
         Time::from(lease) as _,
         count,
+        &kinds as &[&str],
     )
     .fetch_all(db)
     .await
-}
-
-/// When the next is due.
-///
-/// # Errors
-/// As the database's.
-pub async fn next_due(db: &PgPool) -> Result<Option<Timestamp>, sqlx::Error> {
-    let next = sqlx::query_scalar!("select min(next_attempt_at) from emails where status = 'PENDING'");
-    Ok(next.fetch_one(db).await?.map(Into::into))
 }
 
 /// Notes that a mail was taken by the mail server.
@@ -90,7 +84,10 @@ pub async fn next_due(db: &PgPool) -> Result<Option<Timestamp>, sqlx::Error> {
 /// As the database's.
 pub async fn sent(db: impl PgExecutor<'_>, id: Uuid, now: Timestamp) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update emails set status = 'SENT', sent_at = $2, last_error = null where id = $1 and status = 'PENDING'",
+        "update emails set status = 'SENT', sent_at = $2, last_error = null,
+                recipient = case when kind = 'ACCOUNT_DELETED' then 'deleted' else recipient end,
+                data = case when kind = 'ACCOUNT_DELETED' then '{}' else data end
+         where id = $1 and status = 'PENDING'",
         id,
         Time::from(now) as _,
     )
@@ -122,8 +119,11 @@ pub async fn failed(
 ) -> Result<(), sqlx::Error> {
     let error: String = error.chars().take(1000).collect();
     sqlx::query!(
-        "update emails set last_error = $2, status = case when $3::timestamptz is null then 'DEAD' else status end,
-                next_attempt_at = coalesce($3, next_attempt_at)
+        "update emails set status = case when $3::timestamptz is null then 'DEAD' else status end,
+                next_attempt_at = coalesce($3, next_attempt_at),
+                last_error = case when kind = 'ACCOUNT_DELETED' then 'not said' else $2 end,
+                recipient = case when kind = 'ACCOUNT_DELETED' and $3 is null then 'deleted' else recipient end,
+                data = case when kind = 'ACCOUNT_DELETED' and $3 is null then '{}' else data end
          where id = $1 and status = 'PENDING'",
         id,
         error,
@@ -134,28 +134,19 @@ pub async fn failed(
     .map(drop)
 }
 
-/// Takes address and content off a user's mails; those that have not gone out never will.
+/// Takes address and content off the mails to a user and to their address; those that have not gone out never will.
 ///
 /// # Errors
 /// As the database's.
-pub async fn forget(db: &mut PgConnection, user: Uuid) -> Result<(), sqlx::Error> {
+pub async fn forget(db: &mut PgConnection, user: Uuid, address: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update emails set recipient = 'deleted', data = '{}', status = case when status = 'PENDING' then 'DISCARDED' else status end
-         where user_id = $1",
+        "update emails set recipient = 'deleted', data = '{}', last_error = null,
+                status = case when status = 'PENDING' then 'DISCARDED' else status end
+         where user_id = $1 or recipient = $2",
         user,
+        address,
     )
     .execute(db)
     .await
     .map(drop)
-}
-
-/// Takes address and content off one mail that was the last word to a user.
-///
-/// # Errors
-/// As the database's.
-pub async fn forget_one(db: impl PgExecutor<'_>, id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!("update emails set recipient = 'deleted', data = '{}' where id = $1", id)
-        .execute(db)
-        .await
-        .map(drop)
 }

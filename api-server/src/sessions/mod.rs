@@ -60,18 +60,13 @@ pub struct Issued {
 pub async fn authenticate(state: &State, token: &str) -> Result<Principal, Problem> {
     let now = state.clock.now();
     let bad = || Problem::new(Code::BadToken);
-    let claims = match state.keys.verify(token, now) {
-        Err(keys::Bad::UnknownKey) if state.keys.may_look_again() => {
-            state
-                .keys
-                .load(&state.db, &state.secret, now)
-                .await
-                .map_err(|error| Problem::internal(&error))?;
-            state.keys.verify(token, now)
-        }
-        verified => verified,
+    let mut verified = state.keys.verify(token, now);
+    let is_ready = state.keys.is_ready(now);
+    if !is_ready || (verified == Err(keys::Bad::UnknownKey) && state.keys.may_look_again()) {
+        state.keys.load(&state.db, &state.secret, now).await?;
+        verified = state.keys.verify(token, now);
     }
-    .map_err(|_| bad())?;
+    let claims = verified.map_err(|_| bad())?;
     if let Some(principal) = state.sessions.get(claims.sid) {
         return if principal.user_id == claims.sub { Ok(principal) } else { Err(bad()) };
     }
@@ -111,7 +106,7 @@ fn issue(
     session_expires_at: Timestamp,
     now: Timestamp,
 ) -> Result<Issued, Problem> {
-    let access_token = state.keys.sign(principal, now).map_err(|error| Problem::internal(&error))?;
+    let access_token = state.keys.sign(principal, now)?;
     Ok(Issued {
         access_token,
         expires_in: keys::LIFETIME,

@@ -2,7 +2,7 @@
 //! ends the other sessions.
 
 use super::{
-    User,
+    User, backoff,
     email::Email,
     one_time::{self, Purpose},
     password::{Matches, Password},
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     http::problem::{Code, Problem},
     http::rate::{self, Limit},
+    http::request::ClientAddress,
     mail::{self, Kind},
     sessions::{self, EndReason, Principal},
     state::State,
@@ -29,14 +30,24 @@ pub async fn of(state: &State, principal: &Principal) -> Result<User, Problem> {
     store::find(&state.db, principal.user_id).await?.ok_or_else(|| Problem::new(Code::BadToken))
 }
 
-/// Whether the password is the user's.
-async fn confirm(state: &State, user: Uuid, password: &Password) -> Result<(), Problem> {
+/// The hash that the password was compared with, if it is the user's.
+async fn confirm(state: &State, user: Uuid, password: &Password) -> Result<Option<String>, Problem> {
     rate::take(state, TRIES, &user.to_string()).await?;
     let hash = store::password_hash(&state.db, user).await?;
     match state.hasher.verify(password, hash.as_deref()).await? {
         Matches::No => Err(Problem::new(Code::WrongPassword)),
-        Matches::Yes | Matches::YesButOld => Ok(()),
+        Matches::Yes | Matches::YesButOld => Ok(hash),
     }
+}
+
+/// Locks a user whose password was compared a moment ago. It may have been reset since, because of whoever is asking here.
+async fn lock_confirmed(db: &mut PgConnection, user: Uuid, compared: Option<&str>) -> Result<User, Problem> {
+    let locked = store::lock(db, user).await?.filter(|user| user.deactivated_at.is_none());
+    let locked = locked.ok_or_else(|| Problem::new(Code::BadToken))?;
+    if store::password_hash(db, user).await?.as_deref() != compared {
+        return Err(Problem::new(Code::WrongPassword));
+    }
+    Ok(locked)
 }
 
 /// Changes the password. Other sessions end.
@@ -49,10 +60,11 @@ pub async fn change_password(
     current: &Password,
     new: &Password,
 ) -> Result<(), Problem> {
-    confirm(state, principal.user_id, current).await?;
+    let compared = confirm(state, principal.user_id, current).await?;
     let hash = state.hasher.hash(new).await?;
     let mut tx = state.db.begin().await?;
-    set_password(state, &mut tx, principal.user_id, Some(principal.session_id), &hash).await?;
+    let owner = lock_confirmed(&mut tx, principal.user_id, compared.as_deref()).await?;
+    set_password(state, &mut tx, &owner, Some(principal.session_id), &hash).await?;
     tx.commit().await?;
     settled(state);
     Ok(())
@@ -62,18 +74,29 @@ pub async fn change_password(
 ///
 /// # Errors
 /// [`Code::BadOneTimeToken`].
-pub async fn reset_password(state: &State, token: &str, new: &Password) -> Result<(), Problem> {
+pub async fn reset_password(
+    state: &State,
+    token: &str,
+    new: &str,
+    address: ClientAddress,
+) -> Result<(), Problem> {
     let now = state.clock.now();
     let bad = || Problem::new(Code::BadOneTimeToken);
     let id = one_time::parse(&state.secret, Purpose::ResetPassword, token).ok_or_else(bad)?;
-    let hash = state.hasher.hash(new).await?;
+    let new = state.hasher.accept("password", new, &[]).await?;
+    let hash = state.hasher.hash(&new).await?;
     let mut tx = state.db.begin().await?;
+    let owner = store::one_time_user(&mut tx, id).await?.ok_or_else(bad)?;
+    let user = store::lock(&mut tx, owner).await?.filter(|user| user.deleted_at.is_none()).ok_or_else(bad)?;
     let proven = store::spend_one_time(&mut tx, id, Purpose::ResetPassword, now).await?.ok_or_else(bad)?;
-    let user = store::lock(&mut tx, proven.user_id)
-        .await?
-        .filter(|user| user.email == proven.email && user.deleted_at.is_none());
-    let user = user.ok_or_else(bad)?;
-    set_password(state, &mut tx, user.id, None, &hash).await?;
+    if user.email != proven.email {
+        return Err(bad());
+    }
+    set_password(state, &mut tx, &user, None, &hash).await?;
+    // Whoever reads the owner's mail is not kept waiting for what others have tried.
+    let network = address.network();
+    backoff::forgive(&mut tx, &user.email, &network, true).await?;
+    backoff::know(&mut tx, user.id, &network, now).await?;
     if user.email_verified_at.is_none() {
         store::save(&mut tx, &User { email_verified_at: Some(now), ..user }, now).await?;
     }
@@ -85,16 +108,15 @@ pub async fn reset_password(state: &State, token: &str, new: &Password) -> Resul
 async fn set_password(
     state: &State,
     db: &mut PgConnection,
-    user: Uuid,
+    owner: &User,
     but: Option<Uuid>,
     hash: &str,
 ) -> Result<(), Problem> {
     let now = state.clock.now();
-    let owner = store::lock(db, user).await?.ok_or_else(|| Problem::new(Code::BadToken))?;
-    store::set_password(db, user, Some(hash), now).await?;
-    store::spend_all(db, user, None, now).await?;
-    sessions::end_all(db, user, but, EndReason::PasswordChanged, now).await?;
-    mail::queue(db, &mail::New::to(&owner, Kind::PasswordChanged), now).await?;
+    store::set_password(db, owner.id, Some(hash), now).await?;
+    store::spend_all(db, owner.id, None, now).await?;
+    sessions::end_all(db, owner.id, but, EndReason::PasswordChanged, now).await?;
+    mail::queue(db, &mail::New::to(owner, Kind::PasswordChanged), now).await?;
     Ok(())
 }
 
@@ -108,10 +130,10 @@ pub async fn change_email(
     password: &Password,
     email: &Email,
 ) -> Result<(), Problem> {
-    confirm(state, principal.user_id, password).await?;
+    let compared = confirm(state, principal.user_id, password).await?;
     let now = state.clock.now();
-    let user = of(state, principal).await?;
     let mut tx = state.db.begin().await?;
+    let user = lock_confirmed(&mut tx, principal.user_id, compared.as_deref()).await?;
     store::spend_all(&mut tx, user.id, Some(Purpose::ChangeEmail), now).await?;
     let asks = mail::New { recipient: email.as_str().to_owned(), ..mail::New::to(&user, Kind::ChangeEmail) };
     mail::queue(&mut tx, &asks, now).await?;
@@ -139,9 +161,9 @@ pub async fn leave(
     password: &Password,
     leave: Leave,
 ) -> Result<(), Problem> {
-    confirm(state, principal.user_id, password).await?;
+    let compared = confirm(state, principal.user_id, password).await?;
     let mut tx = state.db.begin().await?;
-    let user = store::lock(&mut tx, principal.user_id).await?.ok_or_else(|| Problem::new(Code::BadToken))?;
+    let user = lock_confirmed(&mut tx, principal.user_id, compared.as_deref()).await?;
     remove(state, &mut tx, &user, leave).await?;
     tx.commit().await?;
     settled(state);
@@ -167,7 +189,7 @@ pub async fn remove(state: &State, db: &mut PgConnection, user: &User, leave: Le
             store::save(db, &deactivated, now).await?;
         }
         Leave::Delete => {
-            mail::forget(db, user.id).await?;
+            mail::forget(db, user.id, &user.email).await?;
             store::erase(db, user.id, now).await?;
         }
     }

@@ -11,13 +11,13 @@ use crate::{
     audit::{self, Actor, Entry},
     db,
     http::problem::{Code, Problem},
-    http::view::UserView,
     mail::{self, Kind},
     random,
     sessions::{self, EndReason},
     state::State,
 };
 use jiff::Timestamp;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -164,6 +164,8 @@ pub async fn apply(
         Verb::SetRole(role) if user.role != role => {
             if role != Role::Administrator {
                 account::keeps_an_administrator(db, &user).await?;
+            } else if user.email_verified_at.is_none() {
+                return Err(Problem::new(Code::UserUnverified));
             }
             store::save(db, &User { role, ..user.clone() }, by.now).await?;
         }
@@ -178,6 +180,28 @@ fn is_there(user: &User) -> Result<(), Problem> {
     if user.deleted_at.is_some() { Err(Problem::new(Code::UserDeleted)) } else { Ok(()) }
 }
 
+/// What the log keeps of a user: nothing personal, since a line outlives a deletion.
+#[derive(Debug, Serialize)]
+struct Seen {
+    role: Role,
+    language: Language,
+    email_verified: bool,
+    deactivated: bool,
+    email_changed: bool,
+}
+
+impl Seen {
+    fn of(user: &User, email_changed: bool) -> Self {
+        Self {
+            role: user.role,
+            language: user.language,
+            email_verified: user.email_verified_at.is_some(),
+            deactivated: user.deactivated_at.is_some(),
+            email_changed,
+        }
+    }
+}
+
 async fn record(
     db: &mut PgConnection,
     by: By<'_>,
@@ -187,8 +211,9 @@ async fn record(
 ) -> Result<(), sqlx::Error> {
     // What was personal of a deleted user does not live on in the log.
     let is_erased = after.is_some_and(|user| user.deleted_at.is_some());
+    let moved = before.zip(after).is_some_and(|(before, after)| before.email != after.email);
     let seen = |user: Option<&User>| {
-        user.filter(|_| !is_erased).and_then(|user| audit::value(&UserView::from(user.clone())))
+        user.filter(|_| !is_erased).and_then(|user| audit::value(&Seen::of(user, moved)))
     };
     let id = before.or(after).map(|user| user.id.to_string()).unwrap_or_default();
     let entry = Entry {
@@ -212,6 +237,13 @@ pub async fn make_administrator(state: &State, email: Email, name: String) -> Re
     let mut tx = state.db.begin().await?;
     let found = store::find_by_email(&mut *tx, &email).await?;
     let user = if let Some((user, _)) = found {
+        if user.email_verified_at.is_none() {
+            // Whoever registered with the address has not shown that it is theirs: their password goes.
+            store::set_password(&mut tx, user.id, None, now).await?;
+            store::spend_all(&mut tx, user.id, None, now).await?;
+            store::save(&mut tx, &User { email_verified_at: Some(now), ..user.clone() }, now).await?;
+            mail::queue(&mut tx, &mail::New::to(&user, Kind::Invitation), now).await?;
+        }
         let user = apply(state, &mut tx, by, user.id, Verb::SetRole(Role::Administrator)).await?;
         apply(state, &mut tx, by, user.id, Verb::Activate).await?
     } else {

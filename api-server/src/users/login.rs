@@ -44,17 +44,21 @@ pub async fn log_in(
     if user.email_verified_at.is_none() {
         return Err(Problem::new(Code::Unverified));
     }
+    let hash = hash.unwrap_or_default();
     let stronger = match matches {
         Matches::YesButOld => Some(state.hasher.hash(password).await?),
         _ => None,
     };
     let mut tx = state.db.begin().await?;
-    if let (Some(new), Some(old)) = (stronger, hash) {
-        store::rehash(&mut tx, user.id, &old, &new).await?;
+    // Since it was compared, the password may have been reset because of whoever is logging in here.
+    if !store::logged_in(&mut tx, user.id, &hash, now).await? {
+        return Err(Problem::new(Code::BadCredentials));
     }
-    backoff::forgive(&mut tx, email.as_str(), &network).await?;
+    if let Some(new) = stronger {
+        store::rehash(&mut tx, user.id, &hash, &new).await?;
+    }
+    backoff::forgive(&mut tx, email.as_str(), &network, is_known).await?;
     backoff::know(&mut tx, user.id, &network, now).await?;
-    store::logged_in(&mut tx, user.id, now).await?;
     let issued = sessions::begin(state, &mut tx, (user.id, user.role), address, user_agent).await?;
     tx.commit().await?;
     state.metrics.logged_in("accepted");

@@ -105,6 +105,9 @@ pub enum NameError {
     /// Too long.
     #[error("has more than 100 characters")]
     TooLong,
+    /// An address of a page, which mails to others would carry.
+    #[error("can't be an address of a page")]
+    Link,
     /// A line break or the like.
     #[error("has characters that can't be shown in a line")]
     Control,
@@ -125,6 +128,8 @@ pub fn parse_name(text: &str) -> Result<String, NameError> {
         Err(NameError::Empty)
     } else if name.chars().any(is_unfit) {
         Err(NameError::Control)
+    } else if name.contains("://") || name.to_lowercase().contains("www.") {
+        Err(NameError::Link)
     } else if name.chars().count() > 100 {
         Err(NameError::TooLong)
     } else {
@@ -139,6 +144,7 @@ mod tests {
     #[test]
     fn a_name_is_one_line_of_what_can_be_shown() {
         assert_eq!(parse_name(" Ayu Lestari ").as_deref(), Ok("Ayu Lestari"));
+        assert_eq!(parse_name("You won, see https://example.org"), Err(NameError::Link));
         assert_eq!(parse_name("  "), Err(NameError::Empty));
         assert_eq!(parse_name("a\r\nBcc: x"), Err(NameError::Control));
         assert_eq!(parse_name("a\u{202e}b"), Err(NameError::Control));

@@ -26,14 +26,17 @@ impl Purpose {
             Self::ChangeEmail => "CHANGE_EMAIL",
         }
     }
+}
 
-    /// How long such a token is good.
-    pub fn lifetime(self) -> SignedDuration {
-        match self {
-            Self::VerifyEmail | Self::ChangeEmail => SignedDuration::from_hours(48),
-            Self::ResetPassword => SignedDuration::from_hours(1),
-        }
-    }
+/// A link that a mail carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What its token is for.
+    pub purpose: Purpose,
+    /// The page of the frontend.
+    pub page: &'static str,
+    /// How long it is good.
+    pub lifetime: SignedDuration,
 }
 
 /// The token of a row.

@@ -38,12 +38,14 @@ pub struct Registration {
 /// As the database's, and 429 when too many passwords are being hashed.
 pub async fn register(state: &State, new: &Registration) -> Result<(), Problem> {
     let now = state.clock.now();
-    // Hashed in any case: how long it takes tells nothing.
+    // Hashed and compared in any case, before anything is locked: how long it takes tells nothing.
+    let found = store::find_by_email(&state.db, &new.email).await?;
+    let old = found.and_then(|(_, hash)| hash);
+    let matches = state.hasher.verify(&new.password, old.as_deref()).await?;
     let hash = state.hasher.hash(&new.password).await?;
     let mut tx = state.db.begin().await?;
-    let id = random::id(now);
     let wanted = store::New {
-        id,
+        id: random::id(now),
         email: &new.email,
         name: &new.name,
         language: new.language,
@@ -53,37 +55,37 @@ pub async fn register(state: &State, new: &Registration) -> Result<(), Problem> 
     };
     if let Some(user) = store::insert(&mut tx, &wanted, now).await? {
         mail::queue(&mut tx, &mail::New::to(&user, Kind::VerifyEmail), now).await?;
-    } else if let Some((user, old)) = store::find_by_email(&mut *tx, &new.email).await? {
-        register_again(state, &mut tx, &user, old.as_deref(), new, now).await?;
+    } else if let Some((user, _)) = store::find_by_email(&mut *tx, &new.email).await? {
+        let compared = old.filter(|_| matches != Matches::No);
+        register_again(&mut tx, user.id, compared.as_deref(), now).await?;
     }
     tx.commit().await?;
     state.mail_is_due.notify_one();
     Ok(())
 }
 
+/// Somebody registers with an address that has an account. `compared` is the hash that the password matched, if it did.
 async fn register_again(
-    state: &State,
     db: &mut PgConnection,
-    user: &User,
-    old: Option<&str>,
-    new: &Registration,
+    user: Uuid,
+    compared: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Problem> {
+    let Some(user) = store::lock(db, user).await?.filter(|user| user.deleted_at.is_none()) else {
+        return Ok(());
+    };
     if user.email_verified_at.is_some() {
-        mail::queue(db, &mail::New::to(user, Kind::AlreadyRegistered), now).await?;
+        mail::queue(db, &mail::New::to(&user, Kind::AlreadyRegistered), now).await?;
         return Ok(());
     }
     // Two have registered with an address that neither has proven. Whoever proves it must not find the other's password on the
     // account, so it has none until then.
-    let is_the_same = match old {
-        Some(hash) => state.hasher.verify(&new.password, Some(hash)).await? != Matches::No,
-        None => false,
-    };
-    if !is_the_same {
+    let there = store::password_hash(&mut *db, user.id).await?;
+    if compared.is_none() || there.as_deref() != compared {
         store::set_password(db, user.id, None, now).await?;
     }
     store::spend_all(db, user.id, Some(Purpose::VerifyEmail), now).await?;
-    mail::queue(db, &mail::New::to(user, Kind::VerifyEmail), now).await?;
+    mail::queue(db, &mail::New::to(&user, Kind::VerifyEmail), now).await?;
     Ok(())
 }
 
@@ -106,8 +108,10 @@ pub async fn verify(state: &State, token: &str) -> Result<Verified, Problem> {
     let of = |purpose| one_time::parse(&state.secret, purpose, token).map(|id| (purpose, id));
     let (purpose, id) = of(Purpose::VerifyEmail).or_else(|| of(Purpose::ChangeEmail)).ok_or_else(bad)?;
     let mut tx = state.db.begin().await?;
+    // The user first, as everywhere: two who lock in another order would wait for each other.
+    let owner = store::one_time_user(&mut tx, id).await?.ok_or_else(bad)?;
+    let user = store::lock(&mut tx, owner).await?.ok_or_else(bad)?;
     let proven = store::spend_one_time(&mut tx, id, purpose, now).await?.ok_or_else(bad)?;
-    let user = store::lock(&mut tx, proven.user_id).await?.ok_or_else(bad)?;
     if user.deleted_at.is_some() {
         return Err(bad());
     }
@@ -147,7 +151,8 @@ async fn password_token(
     now: Timestamp,
 ) -> Result<String, Problem> {
     let id = random::id(now);
-    store::insert_one_time(db, id, user, Purpose::ResetPassword, email, now).await?;
+    let link = Kind::ResetPassword.link().ok_or_else(|| Problem::new(Code::Internal))?;
+    store::insert_one_time(db, id, user, &link, email, now).await?;
     Ok(one_time::token(&state.secret, Purpose::ResetPassword, id))
 }
 

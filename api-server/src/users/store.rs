@@ -1,6 +1,10 @@
 //! All SQL about users and their one-time tokens.
 
-use super::{Language, Role, User, email::Email, one_time::Purpose};
+use super::{
+    Language, Role, User,
+    email::Email,
+    one_time::{Link, Purpose},
+};
 use crate::clock;
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Time;
@@ -118,7 +122,7 @@ pub async fn lock(db: &mut PgConnection, id: Uuid) -> Result<Option<User>, sqlx:
     let row = sqlx::query_as!(
         Row,
         "select id, email, name, language, role, email_verified_at, deactivated_at, deleted_at, created_at, updated_at, last_login_at, version
-         from users where id = $1 for update",
+         from users where id = $1 for no key update",
         id,
     )
     .fetch_optional(db)
@@ -202,15 +206,23 @@ pub async fn rehash(db: &mut PgConnection, id: Uuid, old: &str, new: &str) -> Re
         .map(drop)
 }
 
-/// Notes a login.
+/// Notes a login; whether the password that was compared is still the user's, who may still log in.
 ///
 /// # Errors
 /// As the database's.
-pub async fn logged_in(db: &mut PgConnection, id: Uuid, now: Timestamp) -> Result<(), sqlx::Error> {
-    sqlx::query!("update users set last_login_at = $2 where id = $1", id, Time::from(now) as _)
-        .execute(db)
-        .await
-        .map(drop)
+pub async fn logged_in(
+    db: &mut PgConnection,
+    id: Uuid,
+    hash: &str,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let noted = sqlx::query!(
+        "update users set last_login_at = $3 where id = $1 and password_hash = $2 and deactivated_at is null",
+        id,
+        hash,
+        Time::from(now) as _,
+    );
+    Ok(noted.execute(db).await?.rows_affected() > 0)
 }
 
 /// Writes what people edit of a user, and counts the version on.
@@ -271,7 +283,7 @@ pub async fn other_administrators(db: &mut PgConnection, but: Uuid) -> Result<i6
         .fetch_one(&mut *db)
         .await?;
     sqlx::query_scalar!(
-        "select count(*) as \"count!\" from users where role = 'ADMINISTRATOR' and deactivated_at is null and id <> $1",
+        "select count(*) as \"count!\" from users where role = 'ADMINISTRATOR' and deactivated_at is null and password_hash is not null and id <> $1",
         but,
     )
     .fetch_one(db)
@@ -295,7 +307,7 @@ pub async fn insert_one_time(
     db: &mut PgConnection,
     id: Uuid,
     user: Uuid,
-    purpose: Purpose,
+    link: &Link,
     email: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
@@ -304,14 +316,47 @@ pub async fn insert_one_time(
          on conflict (id) do nothing",
         id,
         user,
-        purpose.as_str(),
+        link.purpose.as_str(),
         email,
         Time::from(now) as _,
-        Time::from(clock::after(now, purpose.lifetime())) as _,
+        Time::from(clock::after(now, link.lifetime)) as _,
     )
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Lets a token that was not spent be good until then; whether there is one.
+///
+/// # Errors
+/// As the database's.
+pub async fn renew_one_time(db: &mut PgConnection, id: Uuid, until: Timestamp) -> Result<bool, sqlx::Error> {
+    let renewed = sqlx::query!(
+        "update one_time_tokens set expires_at = $2 where id = $1 and spent_at is null",
+        id,
+        Time::from(until) as _,
+    );
+    Ok(renewed.execute(db).await?.rows_affected() > 0)
+}
+
+/// Whose a one-time token is.
+///
+/// # Errors
+/// As the database's.
+pub async fn one_time_user(db: &mut PgConnection, id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("select user_id from one_time_tokens where id = $1", id).fetch_optional(db).await
+}
+
+/// Forgets tokens that were over before then, a thousand at a time.
+///
+/// # Errors
+/// As the database's.
+pub async fn forget_old_tokens(db: impl PgExecutor<'_>, before: Timestamp) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query!(
+        "delete from one_time_tokens where id in (select id from one_time_tokens where expires_at < $1 limit 1000)",
+        Time::from(before) as _,
+    );
+    Ok(gone.execute(db).await?.rows_affected())
 }
 
 /// Spends a one-time token, if it is still good.

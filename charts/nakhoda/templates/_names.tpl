@@ -88,8 +88,12 @@ readinessProbe:
 - name: NAKHODA_SMTP_URL
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: smtp-url, optional: true}}
 - {name: NAKHODA_PUBLIC_URL, value: {{ .Values.api.publicUrl | quote }}}
-- {name: NAKHODA_CORS_ORIGINS, value: {{ join "," .Values.api.corsOrigins | quote }}}
-- {name: NAKHODA_TRUSTED_PROXIES, value: {{ join "," .Values.api.trustedProxies | quote }}}
+{{- with .Values.api.corsOrigins }}
+- {name: NAKHODA_CORS_ORIGINS, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with .Values.api.trustedProxies }}
+- {name: NAKHODA_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+{{- end }}
 - {name: NAKHODA_MAIL_FROM, value: {{ .Values.api.mailFrom | quote }}}
 - {name: NAKHODA_HSTS, value: {{ .Values.api.hsts | quote }}}
 {{- end }}

@@ -22,7 +22,7 @@ use store::{Scope, Stored};
 /// The header with the key.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells that an answer is one given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long a key is remembered.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -96,6 +96,8 @@ pub async fn begin(
         return Err(Problem::new(Code::KeyInFlight));
     }
     if let Some(before) = store::find(&mut tx, &scope, clock::before(now, KEPT)).await? {
+        // The lock goes now, not when the connection is used again.
+        tx.rollback().await?;
         if before.fingerprint != fingerprint.as_slice() {
             return Err(Problem::with(
                 Code::KeyReused,

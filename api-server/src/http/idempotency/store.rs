@@ -82,6 +82,9 @@ pub(super) async fn insert(
 
 /// Forgets answers that were given before then.
 pub(super) async fn forget(db: &PgPool, before: Timestamp) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!("delete from idempotency_keys where created_at < $1", Time::from(before) as _);
+    let gone = sqlx::query!(
+        "delete from idempotency_keys where (user_id, route, key) in (select user_id, route, key from idempotency_keys where created_at < $1 limit 5000)",
+        Time::from(before) as _
+    );
     Ok(gone.execute(db).await?.rows_affected())
 }

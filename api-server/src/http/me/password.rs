@@ -5,7 +5,7 @@ use crate::{
         App,
         auth::CurrentUser,
         body::Body,
-        problem::{self, Fields, Result},
+        problem::{self, Result},
     },
     users::{account, password::Password},
 };
@@ -46,9 +46,7 @@ pub(super) async fn change(
 ) -> Result<StatusCode> {
     let ChangePassword { current_password, new_password } = body.value;
     let user = account::of(&state, &principal).await?;
-    let mut fields = Fields::new();
-    let new = fields.parse("new_password", Password::new(&new_password, &[&user.email, &user.name]));
-    let Some(new) = new else { return Err(fields.problem()) };
+    let new = state.hasher.accept("new_password", &new_password, &[&user.email, &user.name]).await?;
     account::change_password(&state, &principal, &Password::given(&current_password), &new).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,7 @@
 
 mod store;
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use crate::{clock, state::State};
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -106,6 +106,18 @@ pub async fn take(state: &State, limit: Limit, subject: &str) -> Result<(), Prob
     match take_several(state, limit, subject, 1, now).await? {
         Ok(()) => Ok(()),
         Err(wait) => Err(refused(state, limit, wait)),
+    }
+}
+
+/// Whether a limit had something left, where a refusal is not to be told.
+///
+/// # Errors
+/// As the database's.
+pub fn has(taken: Result<(), Problem>) -> Result<bool, Problem> {
+    match taken {
+        Ok(()) => Ok(true),
+        Err(problem) if problem.code() == Code::RateLimited => Ok(false),
+        Err(problem) => Err(problem),
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) async fn arrival(db: &PgPool, key: &str) -> Result<Option<Timestamp>,
 /// # Errors
 /// As the database's.
 pub async fn forget_old(db: &PgPool, now: Timestamp) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!("delete from rate_limits where arrival < $1", Time::from(now) as _);
+    let gone = sqlx::query!(
+        "delete from rate_limits where key in (select key from rate_limits where arrival < $1 limit 5000)",
+        Time::from(now) as _
+    );
     Ok(gone.execute(db).await?.rows_affected())
 }

@@ -81,7 +81,8 @@ pub(super) async fn resend(
 ) -> Result<StatusCode> {
     rate::network(&state, &address.network()).await?;
     let email = super::email(&body.value.email)?;
-    rate::take(&state, PER_EMAIL, email.as_str()).await?;
-    registration::resend(&state, &email, Language::default()).await?;
+    if rate::has(rate::take(&state, PER_EMAIL, email.as_str()).await)? {
+        registration::resend(&state, &email, Language::default()).await?;
+    }
     Ok(StatusCode::ACCEPTED)
 }

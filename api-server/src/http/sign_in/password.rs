@@ -4,11 +4,11 @@ use crate::{
     http::{
         App,
         body::Body,
-        problem::{self, Fields, Result},
+        problem::{self, Result},
         rate::{self, Limit},
         request::ClientAddress,
     },
-    users::{Language, account, password::Password, registration},
+    users::{Language, account, registration},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -40,8 +40,10 @@ pub(super) async fn forgot(
 ) -> Result<StatusCode> {
     rate::network(&state, &address.network()).await?;
     let email = super::email(&body.value.email)?;
-    rate::take(&state, PER_EMAIL, email.as_str()).await?;
-    registration::forgot(&state, &email, Language::default()).await?;
+    // Beyond the limit nothing more is sent, and nothing is said of it: the owner must not be told off for what others ask.
+    if rate::has(rate::take(&state, PER_EMAIL, email.as_str()).await)? {
+        registration::forgot(&state, &email, Language::default()).await?;
+    }
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -74,9 +76,6 @@ pub(super) async fn reset(
     body: Body<Reset>,
 ) -> Result<StatusCode> {
     rate::network(&state, &address.network()).await?;
-    let mut fields = Fields::new();
-    let password = fields.parse("password", Password::new(&body.value.password, &[]));
-    let Some(password) = password else { return Err(fields.problem()) };
-    account::reset_password(&state, &body.value.token, &password).await?;
+    account::reset_password(&state, &body.value.token, &body.value.password, address).await?;
     Ok(StatusCode::NO_CONTENT)
 }

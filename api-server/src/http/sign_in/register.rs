@@ -8,7 +8,7 @@ use crate::{
         rate::{self, Limit},
         request::ClientAddress,
     },
-    users::{Language, email::Email, parse_name, password::Password, registration},
+    users::{Language, email::Email, parse_name, registration},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -55,9 +55,9 @@ pub(super) async fn register(
     rate::network(&state, &address.network()).await?;
     rate::take(&state, PER_NETWORK, &address.network()).await?;
     let Register { email, password, name, language } = body.value;
+    let accepted = state.hasher.accept("password", &password, &[&email, &name]).await;
     let mut fields = Fields::new();
-    let known = [email.as_str(), name.as_str()];
-    let password = fields.parse("password", Password::new(&password, &known));
+    let password = fields.take(accepted)?;
     let email = fields.parse("email", Email::parse(&email));
     let name = fields.parse("name", parse_name(&name));
     let (Some(email), Some(password), Some(name)) = (email, password, name) else {

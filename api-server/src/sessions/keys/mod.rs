@@ -5,7 +5,9 @@ mod store;
 
 use super::Principal;
 use crate::{
-    clock, random,
+    clock,
+    http::problem::{Code, Problem},
+    random,
     secret_key::{Purpose, SecretKey, Unsealable},
     users::Role,
 };
@@ -95,6 +97,16 @@ pub enum KeysError {
     /// A key can't be made or read.
     #[error("a signing key can't be made or read")]
     Key,
+}
+
+impl From<KeysError> for Problem {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Database(error) => error.into(),
+            KeysError::None => Self::new(Code::Unavailable),
+            error => Self::internal(&error),
+        }
+    }
 }
 
 struct Key {

@@ -43,10 +43,15 @@ pub async fn admit(
 ///
 /// # Errors
 /// As the database's.
-pub async fn forgive(db: &mut PgConnection, email: &str, network: &str) -> Result<(), sqlx::Error> {
+pub async fn forgive(
+    db: &mut PgConnection,
+    email: &str,
+    network: &str,
+    is_known: bool,
+) -> Result<(), sqlx::Error> {
     store::forget(db, &here(email, network)).await?;
     // The tries from elsewhere stay counted, but for this one.
-    store::take_one_back(db, &anywhere(email)).await
+    if is_known { Ok(()) } else { store::take_one_back(db, &anywhere(email)).await }
 }
 
 fn here(email: &str, network: &str) -> String {

@@ -96,6 +96,9 @@ pub async fn know(
 }
 
 pub(super) async fn forget_old(db: &PgPool, before: Timestamp) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!("delete from login_failures where last_at < $1", Time::from(before) as _);
+    let gone = sqlx::query!(
+        "delete from login_failures where key in (select key from login_failures where last_at < $1 limit 5000)",
+        Time::from(before) as _
+    );
     Ok(gone.execute(db).await?.rows_affected())
 }
