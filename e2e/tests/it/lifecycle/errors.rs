@@ -13,8 +13,8 @@ use super::reference::{Reference, reference};
 use super::{operator, proves, stays_quiet};
 use crate::world::{RunningOperator, World, block_on};
 
-/// So many lives go on at the same time.
-const PARALLEL: usize = 24;
+/// So many lives go on at the same time: as many as two processors bear beside the control plane, or the operator loses its lease.
+const PARALLEL: usize = 12;
 /// Without `NAKHODA_PROVE`, every so manieth write has its turn with each fault.
 const SAMPLE: usize = 4;
 /// How long it may take from the end of a fault.
