@@ -17,8 +17,9 @@ use crate::world::{RunningOperator, World, block_on};
 const PARALLEL: usize = 12;
 /// Without `NAKHODA_PROVE`, every so manieth write has its turn with each fault.
 const SAMPLE: usize = 4;
-/// How long it may take from the end of a fault.
-const CONVERGES: Duration = Duration::from_secs(30);
+/// How long it may take from the end of a fault until this gives up. The goal is 30 s; the table shows the slowest, and how busy the
+/// machine is decides nothing here.
+const CONVERGES: Duration = Duration::from_secs(90);
 
 /// The faults, by the name that the table gives them.
 fn faults() -> Vec<(&'static str, Action)> {
