@@ -146,7 +146,10 @@ impl MailCatcher {
                 count.changed().await?;
             }
         };
-        wait::within(&what, bound, found).await
+        wait::within(&what, bound, found).await.with_context(|| {
+            let subjects: Vec<String> = self.mails_to(address).into_iter().map(|mail| mail.subject).collect();
+            format!("there are {subjects:?}")
+        })
     }
 }
 

@@ -66,6 +66,18 @@ enum Failure {
 }
 
 impl Failure {
+    /// What the log says of it: a mail server's answer names the recipient, so of that only the code.
+    fn for_log(&self) -> String {
+        match self {
+            Self::Smtp(error) => match error.status() {
+                Some(code) => format!("the mail server answered {code}"),
+                None => self.to_string(),
+            },
+            Self::Address(_) => "an address can't be used".to_owned(),
+            Self::Database(_) | Self::Compose(_) | Self::Build(_) | Self::TimedOut => self.to_string(),
+        }
+    }
+
     /// Whether another try would end the same.
     fn is_final(&self) -> bool {
         match self {
@@ -141,7 +153,7 @@ impl Sender {
             Ok(outcome) => outcome,
             Err(failure) => {
                 let next = next_try(due.attempts, failure.is_final(), state);
-                tracing::warn!(email.id = %due.id, email.kind = kind, attempt = due.attempts, error = %failure, given_up = next.is_none(), "a mail was not sent");
+                tracing::warn!(email.id = %due.id, email.kind = kind, attempt = due.attempts, error = failure.for_log(), given_up = next.is_none(), "a mail was not sent");
                 let text = failure.to_string();
                 if let Err(error) = store::failed(&state.db, due.id, &text, next).await {
                     tracing::warn!(email.id = %due.id, %error, "that can't be noted; it is tried again when its minute is over");

@@ -96,12 +96,12 @@ pub async fn sent(db: impl PgExecutor<'_>, id: Uuid, now: Timestamp) -> Result<(
     .map(drop)
 }
 
-/// Notes that a mail is not to be sent after all.
+/// Notes that a mail is not to be sent after all. Its address may be a stranger's, who never asked us to keep it.
 ///
 /// # Errors
 /// As the database's.
 pub async fn discard(db: impl PgExecutor<'_>, id: Uuid, why: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("update emails set status = 'DISCARDED', last_error = $2 where id = $1", id, why)
+    sqlx::query!("update emails set status = 'DISCARDED', last_error = $2, recipient = 'deleted', data = '{}' where id = $1", id, why)
         .execute(db)
         .await
         .map(drop)

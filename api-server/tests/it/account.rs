@@ -1,6 +1,7 @@
 //! One's own account: changes that an intruder would make first, and leaving.
 
 use anyhow::Result;
+use e2e::wait;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -102,7 +103,7 @@ async fn one_takes_ones_data_along_and_leaves_nothing_personal() -> Result<()> {
     assert_eq!(world.mail.nth_to("ayu@example.com", 3, BOUND).await?.subject, "Your account was deleted");
     assert_eq!(world.api.get_as(&ayu, "/me").await?.code(), "auth.invalid_token");
     let (server, name) = (&world.database.server, &world.database.name);
-    e2e::wait::until("the last mail to be forgotten", BOUND, async || {
+    wait::until("the last mail to be forgotten", BOUND, async || {
         let left = server.sql(
             name,
             "select count(*) from emails where recipient like '%ayu%' or data::text like '%ayu%'",
@@ -142,5 +143,48 @@ async fn a_deactivated_account_is_closed_and_the_last_administrator_stays() -> R
     );
     world.administrator("deputy").await?;
     world.api.send_as(&boss, Method::DELETE, "/me", &leave).await?.expect(StatusCode::NO_CONTENT)?;
+    Ok(())
+}
+
+/// Resets a user's password, in the eyes of the database, while a request that has compared the old one waits for the row.
+async fn reset_meanwhile<T>(world: &World, request: impl Future<Output = Result<T>>) -> Result<T> {
+    let pool = sqlx::PgPool::connect(&world.database.server.admin_url(&world.database.name)).await?;
+    let mut owner = pool.begin().await?;
+    sqlx::query("select id from users for update").execute(&mut *owner).await?;
+    let reset = async {
+        wait::until("the request to wait for the row", BOUND, async || {
+            let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+            let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&pool).await?;
+            Ok((waiting == 1).then_some(()))
+        })
+        .await?;
+        sqlx::query("update users set password_hash = '$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'")
+            .execute(&mut *owner)
+            .await?;
+        owner.commit().await?;
+        anyhow::Ok(())
+    };
+    let (answer, done) = tokio::join!(request, reset);
+    done?;
+    answer
+}
+
+#[tokio::test]
+async fn what_an_old_password_allowed_a_moment_ago_it_allows_no_more_once_it_was_reset() -> Result<()> {
+    let world = World::new().await?;
+    world.user("ayu").await?;
+    let login = json!({"email": "ayu@example.com", "password": PASSWORD});
+    let answer = reset_meanwhile(&world, world.api.post("/auth/login", &login)).await?;
+    assert_eq!(answer.code(), "auth.invalid_credentials");
+    let sessions = world.database.server.sql(&world.database.name, "select count(*) from sessions")?;
+    assert_eq!(sessions.trim(), "1", "the login has left no session");
+
+    let budi = World::new().await?;
+    let user = budi.user("budi").await?;
+    let body = json!({"current_password": PASSWORD, "new_password": "the intruders own 31"});
+    let answer = reset_meanwhile(&budi, budi.api.send_as(&user, Method::POST, "/me/password", &body)).await?;
+    assert_eq!(answer.code(), "auth.wrong_password");
+    let login = json!({"email": "budi@example.com", "password": "the intruders own 31"});
+    assert_eq!(budi.api.post("/auth/login", &login).await?.code(), "auth.invalid_credentials");
     Ok(())
 }

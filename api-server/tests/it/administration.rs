@@ -204,6 +204,7 @@ async fn many_are_changed_at_once_each_by_itself() -> Result<()> {
     ] {
         assert_eq!(bulk(wrong.clone()).await?.code(), "request.invalid", "{wrong}");
     }
+    world.mail.nth_to("ayu@example.com", 3, BOUND).await?;
     bulk(json!({"action": "DELETE", "ids": [ayu.id]})).await?.expect(StatusCode::OK)?;
     let gone = world.api.get_as(&boss, &format!("/admin/users/{}", ayu.id)).await?.expect(StatusCode::OK)?;
     assert_eq!((&gone.body["status"], &gone.body["name"]), (&json!("DELETED"), &json!("Deleted user")));
@@ -234,5 +235,35 @@ async fn two_administrators_cannot_remove_each_other_at_the_same_moment() -> Res
         assert!(done <= 1, "nobody would be left");
         world.database.server.sql(&world.database.name, "update users set role = 'ADMINISTRATOR'")?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_becomes_an_administrator_by_registering_first_with_an_address() -> Result<()> {
+    let world = World::new().await?;
+    let boss = world.administrator("boss").await?;
+    let body = json!({"email": "chief@example.com", "password": "the intruders own 31", "name": "Chief", "language": "EN"});
+    world.api.post("/auth/register", &body).await?.expect(StatusCode::ACCEPTED)?;
+    world.mail.nth_to("chief@example.com", 1, BOUND).await?;
+    let list = world.api.get_as(&boss, "/admin/users?search=chief").await?.expect(StatusCode::OK)?.body;
+    let path = format!("/admin/users/{}/role", list["items"][0]["id"].as_str().unwrap_or_default());
+    let answer = world.api.send_as(&boss, Method::PUT, &path, &json!({"role": "ADMINISTRATOR"})).await?;
+    assert_eq!(answer.code(), "user.email_not_verified");
+
+    // The command line vouches for the address, and takes the stranger's password off it.
+    let made = tokio::process::Command::new(env!("CARGO_BIN_EXE_api-server"))
+        .args(["admin", "create", "--email", "Chief@Example.com", "--name", "Chief"])
+        .env("DATABASE_URL", world.database.url())
+        .env("NAKHODA_SECRET_KEY", crate::world::SECRET)
+        .output()
+        .await?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(String::from_utf8_lossy(&made.stdout).contains("chief@example.com is an administrator"));
+    let login = json!({"email": "chief@example.com", "password": "the intruders own 31"});
+    assert_eq!(world.api.post("/auth/login", &login).await?.code(), "auth.invalid_credentials");
+    let reset = json!({"token": world.token_to("chief@example.com", 2).await?, "password": PASSWORD});
+    world.api.post("/auth/password/reset", &reset).await?.expect(StatusCode::NO_CONTENT)?;
+    let chief = world.log_in("chief@example.com", PASSWORD).await?;
+    world.api.get_as(&chief, "/admin/users").await?.expect(StatusCode::OK)?;
     Ok(())
 }

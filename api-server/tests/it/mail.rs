@@ -7,10 +7,10 @@ use e2e::mail_catcher::Mood;
 use e2e::wait;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::SignedDuration;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::world::{BOUND, World};
+use crate::world::{BOUND, PASSWORD, World};
 
 fn count(world: &World, status: &str) -> Result<u32> {
     let sql = format!("select count(*) from emails where status = '{status}'");
@@ -83,6 +83,38 @@ async fn nothing_goes_to_an_address_that_nobody_has() -> Result<()> {
     wait::until("it to be decided", BOUND, async || Ok((count(&world, "DISCARDED")? == 1).then_some(())))
         .await?;
     assert_eq!(world.mail.mails(), []);
+    let kept = world.database.server.sql(&world.database.name, "select row_to_json(emails) from emails")?;
+    assert!(!kept.contains("nobody@example.com"), "a stranger's address is not kept: {kept}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_that_waits_to_be_sent_is_worth_nothing_once_the_password_was_reset() -> Result<()> {
+    let world = World::new().await?;
+    let ayu = world.user("ayu").await?;
+    forget_password(&world, "ayu@example.com").await?;
+    let token = world.token_to("ayu@example.com", 3).await?;
+    // Whoever has the session and the password asks for an address of theirs while mail does not go out.
+    world.mail.set_mood(Mood::Refuses("451 try later".to_owned()));
+    let change = json!({"email": "intruder@example.com", "password": PASSWORD});
+    world.api.send_as(&ayu, Method::POST, "/me/email", &change).await?.expect(StatusCode::ACCEPTED)?;
+    let refused = "select count(*) from emails where kind = 'CHANGE_EMAIL' and last_error is not null";
+    wait::until("it to be refused", BOUND, async || {
+        let count = world.database.server.sql(&world.database.name, refused)?;
+        Ok((count.trim() == "1").then_some(()))
+    })
+    .await?;
+    let reset = json!({"token": token, "password": "samudra biru luas 9"});
+    world.api.post("/auth/password/reset", &reset).await?.expect(StatusCode::NO_CONTENT)?;
+    world.mail.set_mood(Mood::Well);
+    world.clock.advance(SignedDuration::from_mins(2));
+    wait::until("the link to be discarded", BOUND, async || {
+        Ok((count(&world, "DISCARDED")? == 1).then_some(()))
+    })
+    .await?;
+    wait::until("the rest to be sent", BOUND, async || Ok((count(&world, "PENDING")? == 0).then_some(())))
+        .await?;
+    assert_eq!(world.mail.mails_to("intruder@example.com"), []);
     Ok(())
 }
 
@@ -94,9 +126,7 @@ async fn mails_that_are_queued_by_the_hundred_arrive_once_each_by_two_senders() 
     let create = |nth: usize| {
         let body = json!({"email": format!("user-{nth}@example.com"), "name": format!("User {nth}"), "language": "EN"});
         let (api, boss) = (if nth.is_multiple_of(2) { &world.api } else { &other }, &boss);
-        async move {
-            api.send_as(boss, reqwest::Method::POST, "/admin/users", &body).await?.expect(StatusCode::CREATED)
-        }
+        async move { api.send_as(boss, Method::POST, "/admin/users", &body).await?.expect(StatusCode::CREATED) }
     };
     let made: Vec<_> = futures::stream::iter((0..100).map(create)).buffer_unordered(8).try_collect().await?;
     assert_eq!(made.len(), 100);

@@ -5,7 +5,6 @@
 mod account;
 mod administration;
 mod database;
-mod layers;
 mod mail;
 mod routes;
 mod sessions;

@@ -25,7 +25,7 @@ pub const PASSWORD: &str = "kapal layar putih 7";
 /// The migrated database that all others are copies of.
 const TEMPLATE: &str = "template_of_tests";
 /// The installation's secret.
-const SECRET: &str = "bmFraG9kYSB0ZXN0cyBvbmx5IG5ha2hvZGEgdGVzdHM=";
+pub const SECRET: &str = "bmFraG9kYSB0ZXN0cyBvbmx5IG5ha2hvZGEgdGVzdHM=";
 
 static SERVER: OnceCell<Arc<Postgres>> = OnceCell::const_new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);

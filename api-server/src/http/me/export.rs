@@ -50,6 +50,6 @@ pub(super) async fn export(
     let profile = account::of(&state, &principal).await?.into();
     let all = sessions::list(&state.db, principal.user_id, now, clock::before(now, sessions::IDLE)).await?;
     let sessions = all.into_iter().map(|session| SessionView::new(session, principal.session_id)).collect();
-    let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"nakhoda-export.json\"")];
+    let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"nakhoda_export.json\"")];
     Ok((name, Json(Export { exported_at: now, profile, sessions })))
 }
