@@ -76,9 +76,11 @@ pub async fn object(client: &Client, object: &DynamicObject, manager: &str) -> R
     .await
 }
 
-/// Right after a ResourceQuota was made, the API server may not know yet what is used of it, and refuses whatever counts.
+/// Right after a ResourceQuota was made, the API server may not know yet what is used of it, and refuses whatever counts; of
+/// many creations at once it refuses those that lose the race for the quota's status.
 pub fn is_not_counted_yet(message: &str) -> bool {
     message.contains("status unknown for quota")
+        || message.contains("Operation cannot be fulfilled on resourcequotas")
 }
 
 /// A kind just installed is found a moment later only.
