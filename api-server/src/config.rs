@@ -1,7 +1,7 @@
 //! Settings of the program: flags, each with an environment variable. Secrets come by environment or file only.
 
 use crate::secret_key::{SecretKey, SecretKeyError};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -119,6 +119,15 @@ pub struct Passwords {
     /// Passwords hashed at the same time; each takes the memory above
     #[arg(long, env = "NAKHODA_ARGON2_AT_ONCE", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub argon2_at_once: u16,
+}
+
+/// Whether there is a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClusterMode {
+    /// The one that `KUBECONFIG` names, or the pod's own
+    Infer,
+    /// None: what needs one answers that it is not there
+    None,
 }
 
 /// How mail is sent.

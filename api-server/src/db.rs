@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    ConnectOptions as _, PgPool,
+    ConnectOptions as _, PgPool, Postgres, Transaction,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -93,6 +93,17 @@ pub fn pool(
         ("lock_timeout", bound.as_str()),
     ]);
     Ok(PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE).connect_lazy_with(options))
+}
+
+/// For a query with filters that may be left out: planned by those that are there, so that it finds its index however large the table
+/// is. A plan for all cases can't.
+///
+/// # Errors
+/// As the database's.
+pub async fn planned_anew(db: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut tx = db.begin().await?;
+    sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut *tx).await?;
+    Ok(tx)
 }
 
 /// Migrates as the owner of the tables. Running it twice, or from two places at once, is fine.

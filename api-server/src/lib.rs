@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod db;
 pub mod http;

@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result};
 use api_server::{
     clock::Clock,
-    config, db, http, serve,
+    cluster::Cluster,
+    config::{self, ClusterMode},
+    db, http, serve,
     users::{self, administration, email::Email},
 };
 use clap::{Parser, Subcommand};
@@ -24,7 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API, and send mail, until stopped
-    Serve(Box<Serve>),
+    Serve(Box<Serving>),
     /// Bring the database up to this version; running it twice is fine
     Migrate {
         /// The database, as the owner of its tables
@@ -61,6 +63,15 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
+struct Serving {
+    /// The cluster whose resources are written
+    #[arg(long, env = "NAKHODA_CLUSTER", value_enum, default_value = "infer")]
+    cluster: ClusterMode,
+    #[command(flatten)]
+    settings: Serve,
+}
+
+#[derive(Debug, clap::Args)]
 struct Serve {
     #[command(flatten)]
     database: config::Database,
@@ -80,7 +91,7 @@ async fn main() -> Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
-        Command::Serve(settings) => run(*settings).await,
+        Command::Serve(serving) => run(*serving).await,
         Command::Migrate { owner_database_url } => Ok(db::migrate(&owner_database_url).await?),
         Command::Admin(Admin::Create(create)) => make_administrator(*create).await,
         Command::Openapi { write: None } => {
@@ -96,7 +107,7 @@ async fn make_administrator(create: Create) -> Result<()> {
     let Create { email, name, settings } = create;
     let email = Email::parse(&email).with_context(|| format!("`{email}`"))?;
     let name = users::parse_name(&name).with_context(|| format!("`{name}`"))?;
-    let (state, _) = serve::build(settings.read()?, Clock::system())?;
+    let (state, _) = serve::build(settings.read()?, Cluster::none(), Clock::system())?;
     db::check(&state.db).await?;
     let made = administration::make_administrator(&state, email, name).await;
     let user = made.map_err(|problem| anyhow::anyhow!(problem.body("").detail))?;
@@ -111,9 +122,14 @@ impl Serve {
     }
 }
 
-async fn run(settings: Serve) -> Result<()> {
+async fn run(serving: Serving) -> Result<()> {
+    let Serving { cluster, settings } = serving;
     let listen = settings.http.listen;
-    let (state, sender) = serve::build(settings.read()?, Clock::system())?;
+    let cluster = match cluster {
+        ClusterMode::Infer => Cluster::infer().await?,
+        ClusterMode::None => Cluster::none(),
+    };
+    let (state, sender) = serve::build(settings.read()?, cluster, Clock::system())?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("can't listen on {listen}; choose another address with --listen"))?;

@@ -1,5 +1,7 @@
 //! What is counted, for Prometheus.
 
+use crate::{mail::Kind, users::password::Hasher};
+use jiff::SignedDuration;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -45,6 +47,11 @@ pub struct Metrics {
     rate_limited: Family<Named, Counter>,
     logins: Family<Named, Counter>,
     mails: Family<MailLabels, Counter>,
+    mail_delay: Histogram,
+    mails_by_status: Family<Named, Gauge>,
+    mail_waits: Gauge,
+    hashes_waiting: Gauge,
+    hash_places: Gauge,
     connections: Family<Named, Gauge>,
 }
 
@@ -60,6 +67,11 @@ impl Default for Metrics {
             rate_limited: Family::default(),
             logins: Family::default(),
             mails: Family::default(),
+            mail_delay: Histogram::new(exponential_buckets(0.25, 2.0, 16)),
+            mails_by_status: Family::default(),
+            mail_waits: Gauge::default(),
+            hashes_waiting: Gauge::default(),
+            hash_places: Gauge::default(),
             connections: Family::default(),
         };
         let registry = &mut metrics.registry;
@@ -73,15 +85,65 @@ impl Default for Metrics {
         registry.register("logins", "Tries to log in, by outcome", metrics.logins.clone());
         registry.register("mails", "Tries to send a mail, by kind and outcome", metrics.mails.clone());
         registry.register(
+            "mail_delay_seconds",
+            "From when a mail was to go out until the mail server took it, at the first try",
+            metrics.mail_delay.clone(),
+        );
+        registry.register(
+            "mails_kept",
+            "Mails in the database, by what became of them",
+            metrics.mails_by_status.clone(),
+        );
+        registry.register(
+            "mail_oldest_pending_seconds",
+            "How long ago the oldest mail was written that has yet to go out",
+            metrics.mail_waits.clone(),
+        );
+        registry.register(
+            "password_hash_places",
+            "How many passwords can be hashed or wait for it; who comes then is turned away",
+            metrics.hash_places.clone(),
+        );
+        registry.register(
+            "password_hashes_waiting",
+            "Passwords that are hashed or wait for it",
+            metrics.hashes_waiting.clone(),
+        );
+        registry.register(
             "database_connections",
             "Connections of the pool, by state",
             metrics.connections.clone(),
         );
+        metrics.begin();
         metrics
     }
 }
 
 impl Metrics {
+    /// Lets what can be counted begin at 0, so that the first is seen as a rise.
+    fn begin(&self) {
+        for name in ["accepted", "refused"] {
+            drop(self.logins.get_or_create(&Named { name }));
+        }
+        for name in [
+            "user",
+            "address",
+            "register",
+            "register-email",
+            "resend-email",
+            "forgot-email",
+            "change-email",
+            "own-password",
+        ] {
+            drop(self.rate_limited.get_or_create(&Named { name }));
+        }
+        for kind in Kind::ALL.iter().map(|kind| kind.as_str()) {
+            for outcome in ["sent", "failed", "dead", "discarded"] {
+                drop(self.mails.get_or_create(&MailLabels { kind, outcome }));
+            }
+        }
+    }
+
     /// A request was answered.
     pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let (method, route) = (method.to_owned(), route.to_owned());
@@ -106,8 +168,24 @@ impl Metrics {
         self.mails.get_or_create(&MailLabels { kind, outcome }).inc();
     }
 
-    /// All of them as text, with the pool's state of now.
-    pub fn render(&self, pool: &sqlx::PgPool) -> String {
+    /// A mail was taken, so long after its cause.
+    pub fn mail_took(&self, delay: SignedDuration) {
+        self.mail_delay.observe(delay.as_secs_f64().max(0.0));
+    }
+
+    /// How mails stand.
+    pub fn mails_stand(&self, queue: &crate::mail::store::Queue) {
+        for (name, count) in queue.by_status {
+            self.mails_by_status.get_or_create(&Named { name }).set(count);
+        }
+        self.mail_waits.set(queue.oldest_pending_seconds);
+    }
+
+    /// All of them as text, with the state of now of the pool and of what hashes passwords.
+    pub fn render(&self, pool: &sqlx::PgPool, hasher: &Hasher) -> String {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.hashes_waiting.set(number(hasher.waiting()));
+        self.hash_places.set(number(hasher.places()));
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
         self.connections.get_or_create(&Named { name: "idle" }).set(idle);
         self.connections.get_or_create(&Named { name: "busy" }).set(i64::from(pool.size()) - idle);

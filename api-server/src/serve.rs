@@ -2,9 +2,13 @@
 
 use crate::{
     clock::Clock,
+    cluster::Cluster,
     config, db,
     http::{self, rate::Leases},
-    mail::sender::{Sender, SenderError},
+    mail::{
+        self,
+        sender::{Sender, SenderError},
+    },
     metrics::Metrics,
     secret_key::SecretKey,
     sessions::{self, cache::Cache, keys::Keys},
@@ -63,10 +67,15 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn build(settings: Settings, clock: Clock) -> Result<(Arc<State>, Option<Sender>), StartError> {
+pub fn build(
+    settings: Settings,
+    cluster: Cluster,
+    clock: Clock,
+) -> Result<(Arc<State>, Option<Sender>), StartError> {
     let Settings { database, http, passwords, mail, secret } = settings;
     let state = State {
         db: db::pool(&database.database_url, database.database_connections, database.statement_timeout())?,
+        cluster,
         clock,
         secret,
         http,
@@ -141,9 +150,14 @@ fn said(what: &'static str, done: &Result<u64, sqlx::Error>) {
     }
 }
 
-/// Takes away what is over: sessions, tokens, wrong passwords, idempotency keys, rates; so many of each at a time.
+/// Takes away what is over: sessions, tokens, wrong passwords, idempotency keys, mails, rates; so many of each at a time.
 async fn tidy(state: Arc<State>, stop: CancellationToken) {
     loop {
+        let now = state.clock.now();
+        match mail::store::queue(&state.db, now).await {
+            Ok(queue) => state.metrics.mails_stand(&queue),
+            Err(error) => tracing::warn!(%error, "how mails stand can't be read; it is tried again"),
+        }
         tokio::select! {
             () = tokio::time::sleep(TIDY) => {}
             () = stop.cancelled() => return,
@@ -152,9 +166,12 @@ async fn tidy(state: Arc<State>, stop: CancellationToken) {
         let old = crate::clock::before(now, KEPT);
         // Each by itself: one that fails keeps nothing from the others.
         said("sessions", &sessions::forget_old(&state.db, old).await);
-        said("mailed tokens", &users::store::forget_old_tokens(&state.db, old).await);
+        // Longer than the mails, so that no link that was used becomes a new one when its mail is sent once more.
+        let tokens = crate::clock::before(mail::deliveries::kept_from(now), KEPT);
+        said("mailed tokens", &users::store::forget_old_tokens(&state.db, tokens).await);
         said("wrong passwords", &backoff::forget_old(&state.db, now).await);
         said("idempotency keys", &http::idempotency::forget_old(&state.db, now).await);
+        said("mails", &mail::store::forget_old(&state.db, mail::deliveries::kept_from(now)).await);
         said("rates", &http::rate::forget_old(&state.db, now).await);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     clock::Clock,
+    cluster::Cluster,
     config,
     http::rate::Leases,
     metrics::Metrics,
@@ -16,6 +17,8 @@ use sqlx::PgPool;
 pub struct State {
     /// The database, as the application's role.
     pub db: PgPool,
+    /// The cluster.
+    pub cluster: Cluster,
     /// The time.
     pub clock: Clock,
     /// The installation's secret.

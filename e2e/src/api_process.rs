@@ -1,21 +1,25 @@
 //! The API server as a process of this machine, on a database that it may use and not change.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use crate::process::{Process, Spec};
+use crate::process::{self, Process, Spec};
 use crate::{ports, wait};
 
+/// The service account it runs as, in the chart's namespace.
+pub const SERVICE_ACCOUNT: &str = "nakhoda-api-server";
+/// The variable with the path of the program to test.
+pub const PROGRAM: &str = "NAKHODA_API_SERVER";
 /// How long it may take until it is ready.
 const READY: Duration = Duration::from_mins(1);
 /// How long one answer may take.
@@ -32,6 +36,10 @@ pub struct Settings<'a> {
     pub secret: &'a Path,
     /// Where mail goes.
     pub smtp: String,
+    /// Whose rights it has in the cluster; none: it runs without one.
+    pub kubeconfig: Option<&'a Path>,
+    /// Settings beside these, as variables.
+    pub env: &'a [(&'a str, &'a str)],
     /// The port; none: a free one.
     pub port: Option<u16>,
     /// The folder of its log.
@@ -43,6 +51,11 @@ pub struct Settings<'a> {
 pub struct ApiServer {
     process: Process,
     address: String,
+}
+
+/// The program to test: what `cargo dev test` built, else the one beside the running test's.
+pub fn program() -> Result<PathBuf> {
+    process::built(PROGRAM, "api-server")
 }
 
 /// Brings the database up to the program's version, as the owner of its tables.
@@ -58,13 +71,19 @@ pub fn migrate(program: &Path, owner: &str) -> Result<()> {
 
 impl Settings<'_> {
     fn env(&self) -> Vec<(String, OsString)> {
-        let pairs: [(&str, OsString); 4] = [
+        let cluster = self.kubeconfig.map_or_else(
+            || ("NAKHODA_CLUSTER", "none".into()),
+            |kubeconfig| ("KUBECONFIG", kubeconfig.into()),
+        );
+        let pairs: [(&str, OsString); 5] = [
+            cluster,
             ("DATABASE_URL", self.database.clone().into()),
             ("NAKHODA_SECRET_KEY_FILE", self.secret.into()),
             ("NAKHODA_SMTP_URL", self.smtp.clone().into()),
             ("NAKHODA_MAIL_FROM", "Nakhoda <no-reply@nakhoda.test>".into()),
         ];
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let more = self.env.iter().map(|(name, value)| (*name, OsString::from(value)));
+        pairs.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Makes an administrator by the command line.
@@ -122,7 +141,23 @@ impl ApiServer {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value)> {
+        let (status, _, answer) = self.exchange(method, path, token, &[], body).await?;
+        Ok((status, answer))
+    }
+
+    /// The same with headers of the request, and those of the answer.
+    pub async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, HeaderMap, Value)> {
         let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -136,9 +171,9 @@ impl ApiServer {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let answered =
             wait::within("the API server's answer", ANSWER, client.request(request.body(sent)?)).await?;
-        let status = answered.status();
-        let bytes = answered.into_body().collect().await?.to_bytes();
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        let (parts, body) = answered.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        Ok((parts.status, parts.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     }
 
     /// Calls it and takes nothing but success.

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod kubeconfig;
 pub mod mail_catcher;
 pub mod operator_process;
+pub mod people;
 pub mod pki;
 pub mod ports;
 pub mod postgres;

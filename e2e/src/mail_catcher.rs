@@ -1,12 +1,15 @@
 //! A mail server that keeps what it is sent, for tests and for `cargo dev up`. It speaks SMTP (RFC 5321) as far as a sender needs, and
 //! can be told to refuse, to be slow, or to hang up.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use mailparse::{MailHeaderMap as _, ParsedMail};
+use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -18,7 +21,7 @@ use crate::wait;
 const LARGEST: u64 = 10 * 1024 * 1024;
 
 /// A mail that was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mail {
     /// The sender of the envelope.
     pub from: String,
@@ -81,6 +84,7 @@ pub enum Mood {
 struct Kept {
     mails: Mutex<Vec<Mail>>,
     mood: Mutex<Mood>,
+    folder: Mutex<Option<PathBuf>>,
     count: watch::Sender<usize>,
 }
 
@@ -122,6 +126,13 @@ impl MailCatcher {
     /// What it does with messages from now on.
     pub fn set_mood(&self, mood: Mood) {
         *self.kept.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+
+    /// Keeps every mail from now on in a folder, too, as JSON named by its number.
+    pub fn keep_in(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder)?;
+        *self.kept.folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
+        Ok(())
     }
 
     /// All mails, in the order they came.
@@ -212,7 +223,16 @@ async fn take(kept: &Kept, mail: Mail) -> Option<String> {
     if let Mood::Refuses(line) = mood {
         return Some(line);
     }
-    kept.mails.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
+    {
+        let mut mails = kept.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = &*kept.folder.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Renamed, for whoever watches the folder reads whole files.
+            let (half, whole) = (folder.join("half"), folder.join(format!("{:06}.json", mails.len())));
+            let written = fs::write(&half, serde_json::to_vec_pretty(&mail).ok()?);
+            written.and_then(|()| fs::rename(&half, &whole)).ok()?;
+        }
+        mails.push(mail);
+    }
     kept.count.send_modify(|count| *count += 1);
     (mood != Mood::LosesAnswer).then(|| "250 taken".to_owned())
 }

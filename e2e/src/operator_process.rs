@@ -1,11 +1,10 @@
 //! The operator as a process of this machine, under the identity it has in production.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -13,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use crate::charts::NAMESPACE;
-use crate::process::{Process, Spec};
+use crate::process::{self, Process, Spec};
 use crate::{ports, wait};
 
 /// The service account the operator runs as, in [`NAMESPACE`].
@@ -105,12 +104,5 @@ impl Operator {
 
 /// The program to test: what `cargo dev test` built, else the one beside the running test's.
 pub fn program() -> Result<PathBuf> {
-    if let Some(path) = env::var_os(PROGRAM) {
-        return Ok(path.into());
-    }
-    let this = env::current_exe().context("cannot tell where this program is")?;
-    let beside = this.ancestors().skip(1).take(2).map(|dir| dir.join("operator")).find(|path| path.is_file());
-    beside.context(
-        "the operator isn't built: run `cargo build -p operator`, or `cargo dev test`, which does it",
-    )
+    process::built(PROGRAM, "operator")
 }

@@ -1,6 +1,7 @@
 //! All SQL about the audit log.
 
 use super::{Actor, Entry};
+use crate::db::planned_anew;
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Time;
 use serde_json::Value;
@@ -87,6 +88,7 @@ pub struct Query {
 /// # Errors
 /// As the database's.
 pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Line>, sqlx::Error> {
+    let mut db = planned_anew(db).await?;
     let rows = sqlx::query!(
         "select id, at, actor_id, address, action, entity_type, entity_id, before, after, reason, request_id from audit_log
          where ($1::uuid is null or actor_id = $1) and ($2::text is null or action = $2)
@@ -101,8 +103,9 @@ pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Line>, sqlx::Error> 
         query.descending,
         query.limit,
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
+    db.rollback().await?;
     Ok(rows
         .into_iter()
         .map(|row| Line {

@@ -1,6 +1,9 @@
 //! Reading bodies: JSON, of a bounded size, without a field that is not known, and with a word about where it is wrong.
 
-use super::problem::{Code, Problem};
+use super::{
+    json::{NUL, Strict},
+    problem::{Code, Problem},
+};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -42,9 +45,13 @@ fn unread(error: &BytesRejection) -> Problem {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = error.into_inner();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+    let value = T::deserialize(Strict(tracked)).map_err(|cause| {
+        let path = track.path().to_string();
+        if path != "." && cause.to_string().starts_with(NUL) {
+            return Problem::field(Code::Invalid, &path, NUL);
+        }
         if cause.is_data() && path != "." {
             Problem::field(Code::Malformed, &path, without_place(&cause.to_string()))
         } else {
@@ -84,6 +91,8 @@ mod tests {
         assert_eq!(said(r#"{"name": 7}"#), "name invalid type: integer `7`, expected a string");
         assert!(said(r#"{"name": "a", "role": "ADMINISTRATOR"}"#).contains("unknown field `role`"));
         assert!(said("{").contains("not the JSON"));
+        assert_eq!(said(r#"{"name": "a\u0000"}"#), "name has a NUL character, which can't be kept");
+        assert!(said(r#"["a"]"#).contains("expected an object"));
         assert!(said(r#"{"name": "a"} {}"#).contains("more after"));
         assert!(said("").contains("not the JSON"));
     }

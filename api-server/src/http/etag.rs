@@ -1,10 +1,14 @@
 //! Versions of what two people can edit: `ETag` in answers, `If-Match` in requests.
 
-use super::problem::{Code, Problem};
+use super::{
+    inherited::HEADER_TEXT,
+    problem::{Code, Problem},
+};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderName, header, request::Parts},
 };
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 /// The header of a version.
 pub fn of(version: i64) -> [(HeaderName, String); 1] {
@@ -37,6 +41,15 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 }
 
 impl IfMatch {
+    /// What the document says of it.
+    pub fn schema() -> Object {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(HEADER_TEXT))
+            .examples(["\"3\"", "*"])
+            .build()
+    }
+
     /// Whether what is there may be changed; without a word it may.
     ///
     /// # Errors

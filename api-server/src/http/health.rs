@@ -73,5 +73,5 @@ async fn readyz(State(state): App) -> Response {
 ))]
 async fn metrics(State(state): App) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.metrics.render(&state.db)).into_response()
+    ([(header::CONTENT_TYPE, kind)], state.metrics.render(&state.db, &state.hasher)).into_response()
 }

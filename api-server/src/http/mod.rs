@@ -6,11 +6,14 @@ pub mod body;
 pub mod etag;
 pub mod health;
 pub mod idempotency;
+pub mod inherited;
+pub mod json;
 pub mod me;
 pub mod openapi;
 pub mod pagination;
 pub mod path;
 pub mod problem;
+pub mod quota;
 pub mod rate;
 pub mod request;
 pub mod sign_in;
@@ -57,7 +60,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
 
 /// The service.
 pub fn router(state: &Arc<State>) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, document) = openapi::split(routes());
     around(router.merge(openapi::routes(&document)), state)
 }
 

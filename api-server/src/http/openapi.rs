@@ -1,11 +1,16 @@
 //! The OpenAPI document, generated from the types, and the page to read it.
 
-use super::problem;
-use crate::state::State;
+use super::{
+    inherited,
+    problem::{self, Code, Problem},
+};
+use crate::{state::State, users::directory};
 use axum::{
     Router,
+    extract::Path,
     http::{HeaderValue, header},
-    response::IntoResponse,
+    middleware::map_response,
+    response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
 use std::sync::Arc;
@@ -16,17 +21,21 @@ use utoipa::{
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::Config;
 
 /// What the document says beside the routes.
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(title = "Nakhoda", description = "Managed apps on your own Kubernetes: people, their wallets, and what they buy."),
-    components(schemas(problem::Body, problem::FieldError)),
+    servers((url = "/", description = "Where this document is served.")),
+    // Flag is named in a query only, from where it is not gathered.
+    components(schemas(problem::Body, problem::FieldError, directory::Flag)),
     tags(
         (name = "sign-in", description = "Accounts and sessions."),
         (name = "me", description = "One's own account."),
         (name = "users", description = "People, for administrators."),
+        (name = "emails", description = "What was sent to whom, for administrators."),
         (name = "audit", description = "Who changed what, for administrators."),
         (name = "operations", description = "How the service is."),
     ),
@@ -48,9 +57,16 @@ impl Modify for AccessToken {
     }
 }
 
-/// The whole document as it is committed and served.
+/// Routes, and the whole document of them as it is committed and served.
+pub fn split(documented: OpenApiRouter<Arc<State>>) -> (Router<Arc<State>>, openapi::OpenApi) {
+    let (router, mut document) = documented.split_for_parts();
+    inherited::complete(&mut document);
+    (router, document)
+}
+
+/// The document alone.
 pub fn document() -> openapi::OpenApi {
-    super::routes().split_for_parts().1
+    split(super::routes()).1
 }
 
 /// The document as JSON, as it is committed.
@@ -63,20 +79,42 @@ pub fn text() -> String {
 /// Where the document and its page are served.
 pub fn routes(document: &openapi::OpenApi) -> Router<Arc<State>> {
     let json: Arc<str> = document.to_json().unwrap_or_default().into();
-    let page = SwaggerUi::new("/docs")
-        .config(Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(false));
-    let page: Router<Arc<State>> = Router::from(page).layer(axum::middleware::map_response(async |response: axum::response::Response| {
-        let mut response = response;
-        // Its own scripts and styles, nothing from elsewhere.
-        response.headers_mut().insert(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(
-                "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
-            ),
-        );
-        response
-    }));
     let serve =
         async move || ([(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response();
-    Router::new().route("/openapi.json", get(serve)).merge(page)
+    Router::new().route("/openapi.json", get(serve)).merge(page())
+}
+
+/// Swagger UI in a frame and a style of ours. Its own frame says nothing of a viewport, so a phone would show it as wide as a desk.
+fn page() -> Router<Arc<State>> {
+    let config = Config::from("/openapi.json")
+        .try_it_out_enabled(true)
+        .persist_authorization(false)
+        .default_models_expand_depth(0)
+        // Otherwise every reader's browser would tell swagger.io where this is.
+        .validator_url("none");
+    let config = Arc::new(config);
+    let file = async move |Path(name): Path<String>| match utoipa_swagger_ui::serve(&name, config) {
+        Ok(Some(file)) => Ok(([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned())),
+        Ok(None) => Err(Problem::new(Code::NoRoute)),
+        Err(error) => {
+            tracing::error!(%error, "a file of the API's page can't be served");
+            Err(Problem::new(Code::Internal))
+        }
+    };
+    let ours =
+        |kind: &'static str, text: &'static str| get(async move || ([(header::CONTENT_TYPE, kind)], text));
+    Router::new()
+        .route("/docs", get(async || Redirect::to("/docs/")))
+        .route("/docs/", ours("text/html; charset=utf-8", include_str!("docs.html")))
+        .route("/docs/docs.css", ours("text/css; charset=utf-8", include_str!("docs.css")))
+        .route("/docs/{*name}", get(file))
+        .layer(map_response(only_from_here))
+}
+
+/// The page's own scripts and styles, nothing from elsewhere.
+async fn only_from_here(mut response: Response) -> Response {
+    let policy =
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
 }

@@ -1,12 +1,22 @@
 //! Lists: pages by key, so that what is added or removed meanwhile neither repeats nor hides a row; filters and sorts that are known,
 //! or a word about the one that is not.
 
-use super::problem::{Code, Problem};
+use super::{
+    json::NUL,
+    problem::{Code, Problem},
+};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
-use utoipa::ToSchema;
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        ObjectBuilder, RefOr, Schema, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{KnownFormat, SchemaFormat, SchemaType},
+    },
+};
 use uuid::Uuid;
 
 /// Rows of a page where nothing is said.
@@ -72,12 +82,44 @@ pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
     /// The next page, where there is one.
+    #[schema(required = true)]
     pub next: Option<String>,
     /// The page before, where there is one.
+    #[schema(required = true)]
     pub prev: Option<String>,
     /// How many rows there are in all pages, where that is cheap to say.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false)]
     pub total: Option<i64>,
+}
+
+impl<F: IntoParams, S: SortField> IntoParams for List<F, S> {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let query = |name: &str, says: String, schema: ObjectBuilder| {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            parameter.description(Some(says)).schema(Some(schema)).build()
+        };
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let orders = S::ALL.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("-{name}")]);
+        let first = S::ALL.first().map(|(name, _)| *name).unwrap_or_default();
+        let default = if S::DESCENDING { format!("-{first}") } else { first.to_owned() };
+        let size = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+            .minimum(Some(1))
+            .maximum(Some(MOST))
+            .default(Some(SIZE.into()));
+        let sort = text().enum_values(Some(orders)).default(Some(default.into()));
+        let mut all = F::into_params(place);
+        all.iter_mut().for_each(no_nul);
+        all.extend([
+            query("sort", "By what; a `-` before it is from the largest down.".to_owned(), sort),
+            query("page[size]", "Rows of a page.".to_owned(), size),
+            query("page[after]", "As the link to the next page has it.".to_owned(), text()),
+            query("page[before]", "As the link to the page before has it.".to_owned(), text()),
+        ]);
+        all
+    }
 }
 
 impl<S: Send + Sync, F: DeserializeOwned, By: SortField> FromRequestParts<S> for List<F, By> {
@@ -90,6 +132,16 @@ impl<S: Send + Sync, F: DeserializeOwned, By: SortField> FromRequestParts<S> for
     }
 }
 
+/// Says that a text has no NUL.
+fn no_nul(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        && matches!(&schema.schema_type, SchemaType::Type(Type::String) | SchemaType::Array(_))
+        && schema.format.is_none()
+    {
+        schema.pattern = Some(r"^[^\u0000]*$".to_owned());
+    }
+}
+
 fn refuse(field: &str, message: impl Into<String>) -> Problem {
     Problem::field(Code::Malformed, field, message)
 }
@@ -98,6 +150,9 @@ impl<F: DeserializeOwned, S: SortField> List<F, S> {
     fn parse(path: &str, query: &str) -> Result<Self, Problem> {
         let mut others: Vec<(String, String)> =
             form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        if let Some((name, _)) = others.iter().find(|(_, value)| value.contains('\0')) {
+            return Err(refuse(name, NUL));
+        }
         let mut take = |name: &str| -> Result<Option<String>, Problem> {
             let found: Vec<String> =
                 others.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect();
@@ -247,6 +302,7 @@ mod tests {
             "page[after]=x",
             "page[size]=1&page[size]=2",
             "role=A&role=B",
+            "role=A%00",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

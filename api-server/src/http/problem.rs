@@ -7,7 +7,10 @@ use axum::{
 };
 use serde::Serialize;
 use std::{borrow::Cow, time::Duration};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// The media type of problems.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -43,7 +46,7 @@ macro_rules! codes {
 codes! {
     /// Something went wrong on our side; the log has it under the request's id.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side.";
-    /// The database is away, or all connections are busy.
+    /// The database or the cluster is away, or all connections are busy.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service can't answer right now.";
     /// It took too long.
     TimedOut = "timed_out", SERVICE_UNAVAILABLE, "The request took too long.";
@@ -97,6 +100,29 @@ codes! {
     UserUnverified = "user.email_not_verified", CONFLICT, "The user has not proven the address yet.";
     /// A deleted user stays so.
     UserDeleted = "user.deleted", CONFLICT, "The user is deleted.";
+    /// To whom a mail went is not kept any more.
+    MailForgotten = "email.forgotten", CONFLICT, "It is not known any more to whom the mail went.";
+    /// The link of a mail was used, or nobody is there any more who could use it.
+    MailNotNeeded = "email.not_needed", CONFLICT, "Nobody needs this mail any more.";
+    /// The fields are another tool's, such as a `GitOps` controller's, which would set them back.
+    ManagedElsewhere = "quota.managed_elsewhere", CONFLICT, "Another tool manages this.";
+}
+
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("Every code there is."))
+            .enum_values(Some(Self::ALL.iter().map(|code| code.code())))
+            .examples([Self::NotFound.code()])
+            .into()
+    }
+}
+
+impl ToSchema for Code {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ProblemCode")
+    }
 }
 
 /// What is wrong with one value.
@@ -122,7 +148,7 @@ pub struct Body {
     #[schema(example = 404)]
     pub status: u16,
     /// Stable; what a client decides by.
-    #[schema(example = "not_found")]
+    #[schema(value_type = Code)]
     pub code: String,
     /// What the code means.
     pub title: String,
@@ -177,6 +203,11 @@ impl Problem {
             retry_after_seconds: Some(seconds),
             ..Self::with(Code::RateLimited, format!("Try again in {seconds} s."))
         }
+    }
+
+    /// Something that is needed is away; it may be tried again soon.
+    pub fn unavailable(detail: &'static str) -> Self {
+        Self { retry_after_seconds: Some(2), ..Self::with(Code::Unavailable, detail) }
     }
 
     /// Something that nobody outside learns of.

@@ -34,6 +34,7 @@ pub struct UserView {
     /// When this was changed last.
     updated_at: Timestamp,
     /// When they logged in last.
+    #[schema(required = true)]
     last_login_at: Option<Timestamp>,
 }
 
@@ -116,8 +117,10 @@ pub struct SessionView {
     /// When it ends at the latest.
     expires_at: Timestamp,
     /// The browser or program, as it calls itself.
+    #[schema(required = true)]
     user_agent: Option<String>,
     /// Where it was used last.
+    #[schema(required = true)]
     address: Option<String>,
 }
 

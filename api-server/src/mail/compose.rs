@@ -46,6 +46,8 @@ pub enum ComposeError {
 struct Texts {
     link_hint: String,
     footer: String,
+    /// Stands before the address of the support's page.
+    help: String,
     greeting: String,
     greeting_unknown: String,
     mails: BTreeMap<String, Text>,
@@ -84,7 +86,8 @@ impl Composer {
         let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
         let html = parsed.element.render(&options).map_err(|error| layout(&error))?;
         let html = html
-            .replace("<p>PARAGRAPHS</p>", "{% for one in paragraphs %}<p>{{ one }}</p>{% endfor %}")
+            .replace("[[paragraphs]]", "{% for one in paragraphs %}")
+            .replace("[[end paragraphs]]", "{% endfor %}")
             .replace("[[button]]", "{% if button %}")
             .replace("[[end]]", "{% endif %}");
         Ok(Self { texts, html })
@@ -101,6 +104,9 @@ impl Composer {
         let texts = texts.ok_or_else(missing)?;
         let text = texts.mails.get(ready.kind.as_str()).ok_or_else(missing)?;
         let mut data = ready.data.clone();
+        let home = data["home"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
+        let support = format!("{home}/support");
+        data["home"] = json!(home);
         let plain = engine(AutoEscape::None);
         let fill = |words: &str, data: &Value| plain.render_str(words, Serde(data));
         if let Some(link) = &text.link {
@@ -115,12 +121,12 @@ impl Composer {
         let words = json!({
             "lang": ready.language.as_str(), "subject": subject, "heading": subject, "preview": paragraphs.get(1),
             "paragraphs": paragraphs, "button": text.button, "link": link.unwrap_or_default(), "link_hint": texts.link_hint,
-            "note": note, "footer": texts.footer,
+            "note": note, "footer": texts.footer, "help": texts.help, "support": support,
         });
         let html = engine(AutoEscape::Html).render_str(&self.html, Serde(&words))?;
         let mut blocks = paragraphs;
         blocks.extend(text.button.iter().zip(link).map(|(button, link)| format!("{button}:\n{link}")));
-        blocks.extend([note, format!("-- \n{}", texts.footer)]);
+        blocks.extend([note, format!("-- \n{}\n{} {support}", texts.footer, texts.help)]);
         Ok(Composed { subject, text: blocks.join("\n\n"), html })
     }
 }
@@ -161,17 +167,16 @@ mod tests {
                 assert!(
                     !mail.html.contains("{{")
                         && !mail.html.contains("{%")
-                        && !mail.html.contains("PARAGRAPHS")
                         && !mail.html.contains("[[")
                         && !mail.html.contains("googleapis")
                 );
-                let has_link = mail.text.contains("https://app.example.com");
-                assert_eq!(
-                    has_link,
-                    mail.html.contains("<a href") || mail.html.contains("href=\"https"),
-                    "{kind:?}: {}",
-                    mail.html
-                );
+                let html = mail.html.replace("&#x2f;", "/");
+                let links: Vec<_> =
+                    mail.text.split_whitespace().filter(|word| word.starts_with("http")).collect();
+                assert_eq!(links.len(), 2, "its own and the support's: {}", mail.text);
+                for link in links {
+                    assert!(html.contains(&format!("href=\"{link}\"")), "{kind:?}: {link}: {html}");
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 //! pauses, and gives up in the open. Every try carries the same Message-ID.
 
 pub mod compose;
+pub mod deliveries;
 pub mod prepare;
 pub mod sender;
 pub mod store;
@@ -15,16 +16,19 @@ use crate::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 pub use store::forget;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// What a mail is about.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Kind { $($(#[$doc])* $name,)* }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, ToSchema)]
+        #[schema(as = EmailKind)]
+        pub enum Kind { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
 
         impl Kind {
             /// All of them.

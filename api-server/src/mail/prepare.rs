@@ -64,13 +64,15 @@ pub async fn prepare(state: &State, due: &Due) -> Result<Prepared, sqlx::Error> 
     let token = one_time::token(&state.secret, link.purpose, due.id);
     let address = format!("{}/{}?token={token}", state.http.public_url.trim_end_matches('/'), link.page);
     let mut data = with(&due.data, state, Some(&address));
-    // Until the address is proven the name is anybody's words.
-    data["name"] = if kind == Kind::VerifyEmail { Value::Null } else { json!(user.name) };
+    // Until the address is proven the name is anybody's words, sent to whomever they like.
+    let is_unproven = [Kind::VerifyEmail, Kind::ChangeEmail].contains(&kind);
+    data["name"] = if is_unproven { Value::Null } else { json!(user.name) };
     data["hours"] = json!(link.lifetime.as_hours());
     Ok(Prepared::Ready(Ready { kind, language: user.language, data }))
 }
 
-fn wants(user: &User, kind: Kind) -> bool {
+/// Whether a mail with a link is of use to a user.
+pub(super) fn wants(user: &User, kind: Kind) -> bool {
     let is_there = user.deleted_at.is_none() && user.deactivated_at.is_none();
     is_there && (kind != Kind::VerifyEmail || user.email_verified_at.is_none())
 }

@@ -155,7 +155,7 @@ impl Sender {
                 let next = next_try(due.attempts, failure.is_final(), state);
                 tracing::warn!(email.id = %due.id, email.kind = kind, attempt = due.attempts, error = failure.for_log(), given_up = next.is_none(), "a mail was not sent");
                 let text = failure.to_string();
-                if let Err(error) = store::failed(&state.db, due.id, &text, next).await {
+                if let Err(error) = store::failed(&state.db, due, &text, next).await {
                     tracing::warn!(email.id = %due.id, %error, "that can't be noted; it is tried again when its minute is over");
                 }
                 if next.is_some() { "failed" } else { "dead" }
@@ -168,13 +168,17 @@ impl Sender {
         let ready = match prepare::prepare(state, due).await? {
             Prepared::Ready(ready) => ready,
             Prepared::Discard(why) => {
-                store::discard(&state.db, due.id, why).await?;
+                store::discard(&state.db, due, why).await?;
                 return Ok("discarded");
             }
         };
         let message = self.message(due, &self.composer.compose(&ready)?)?;
         self.transport.send(message).await?;
-        store::sent(&state.db, due.id, state.clock.now()).await?;
+        let now = state.clock.now();
+        store::sent(&state.db, due.id, now).await?;
+        if due.attempts == 1 {
+            state.metrics.mail_took(now.duration_since(due.due_at));
+        }
         tracing::info!(email.id = %due.id, email.kind = ready.kind.as_str(), attempt = due.attempts, "a mail was sent");
         Ok("sent")
     }

@@ -8,6 +8,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
+use rayon::ThreadPool;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -19,6 +20,8 @@ const SHORTEST: usize = 10;
 const LONGEST: usize = 200;
 /// How many may wait for each that is being hashed; whoever comes then is told to come again.
 const QUEUE: usize = 25;
+/// How far the threads that hash stand back behind all others, 0 to 19.
+const NICE: i32 = 15;
 
 /// A password in compatibility form, of a bearable length.
 #[derive(Clone, Debug)]
@@ -87,10 +90,25 @@ pub enum Matches {
 #[derive(Debug, Clone)]
 pub struct Hasher {
     argon2: Argon2<'static>,
+    threads: Arc<ThreadPool>,
     slots: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    places: usize,
     /// Compared with where there is no user, so that this takes as long.
     nobody: Arc<str>,
+}
+
+/// Threads of their own, which give way to all others: whoever floods us with logins takes the processors from nobody who is logged in.
+fn threads(count: usize) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .thread_name(|nth| format!("passwords-{nth}"))
+        .start_handler(|_| {
+            // Of the calling thread alone, on Linux. Where it is not allowed, the threads are as all others.
+            let _ = rustix::process::setpriority_process(None, NICE);
+        })
+        .panic_handler(|_| tracing::error!("hashing a password panicked"))
+        .build()
 }
 
 /// Why hashing failed.
@@ -104,7 +122,10 @@ pub enum HashError {
     Hash(argon2::password_hash::Error),
     /// The thread was lost.
     #[error("the thread that hashes was lost")]
-    Lost(#[from] tokio::task::JoinError),
+    Lost(#[from] tokio::sync::oneshot::error::RecvError),
+    /// The threads can't be started.
+    #[error("no threads can be had to hash passwords")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// A hash in the database is none.
     #[error("a password's hash in the database can't be read: {0}")]
     Unreadable(argon2::password_hash::phc::Error),
@@ -121,12 +142,25 @@ impl Hasher {
         let nobody: PasswordHash =
             argon2.hash_password(&crate::random::bytes::<32>()).map_err(HashError::Hash)?;
         let at_once = usize::from(settings.argon2_at_once);
+        let places = at_once * (1 + QUEUE);
         Ok(Self {
             argon2,
+            threads: Arc::new(threads(at_once)?),
             slots: Arc::new(Semaphore::new(at_once)),
-            queue: Arc::new(Semaphore::new(at_once * (1 + QUEUE))),
+            queue: Arc::new(Semaphore::new(places)),
+            places,
             nobody: nobody.to_string().into(),
         })
+    }
+
+    /// How many can be hashed or wait for it.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// How many are hashed or wait for it.
+    pub fn waiting(&self) -> usize {
+        self.places - self.queue.available_permits()
     }
 
     /// A new password of somebody of whom these things are known, if it is good enough. Looked at off the async threads: it takes a while.
@@ -189,13 +223,15 @@ impl Hasher {
         };
         let slot =
             Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Problem::new(Code::Unavailable))?;
-        let done = tokio::task::spawn_blocking(move || {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.threads.spawn(move || {
             let done = work();
             // Held by the thread: a request that was given up has not freed the memory yet.
             drop((slot, place));
-            done
+            // Whoever gave up has nothing to be told.
+            let _ = tell.send(done);
         });
-        let done = done.await.map_err(HashError::from).and_then(|done| done);
+        let done = told.await.map_err(HashError::from).and_then(|done| done);
         done.map_err(|error| Problem::internal(&error))
     }
 }

@@ -170,7 +170,7 @@ async fn change(
     store::spend_all(db, saved.id, None, now).await?;
     sessions::end_all(db, saved.id, None, EndReason::EmailChanged, now).await?;
     let told = mail::New {
-        data: serde_json::json!({"new_email": saved.email}),
+        data: serde_json::json!({"name": before.name, "new_email": saved.email}),
         ..mail::New::to(&before, Kind::EmailChanged)
     };
     mail::queue(db, &told, now).await?;

@@ -347,6 +347,16 @@ pub async fn one_time_user(db: &mut PgConnection, id: Uuid) -> Result<Option<Uui
     sqlx::query_scalar!("select user_id from one_time_tokens where id = $1", id).fetch_optional(db).await
 }
 
+/// Whether a one-time token was spent; none where there is no such token.
+///
+/// # Errors
+/// As the database's.
+pub async fn one_time_was_spent(db: &mut PgConnection, id: Uuid) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query_scalar!("select spent_at is not null as \"spent!\" from one_time_tokens where id = $1", id)
+        .fetch_optional(db)
+        .await
+}
+
 /// Forgets tokens that were over before then, a thousand at a time.
 ///
 /// # Errors

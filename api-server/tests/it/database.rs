@@ -28,7 +28,7 @@ async fn the_applications_role_has_no_more_than_it_needs() -> Result<()> {
         "update sessions set user_id = user_id",
         "update one_time_tokens set user_id = user_id",
         "update signing_keys set expires_at = now()",
-        "delete from emails",
+        "delete from users",
         "update emails set message_id = 'x'",
         "update _sqlx_migrations set success = false",
     ] {

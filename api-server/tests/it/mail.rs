@@ -1,8 +1,12 @@
 //! Mail: what was queued arrives, once if nothing goes wrong, and under the same Message-ID if it arrives twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use anyhow::Result;
+use api_server::mail::deliveries::kept_from;
+use api_server::mail::store;
 use e2e::mail_catcher::Mood;
 use e2e::wait;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -10,7 +14,7 @@ use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::world::{BOUND, PASSWORD, World};
+use crate::world::{BOUND, PASSWORD, SECRET, World};
 
 fn count(world: &World, status: &str) -> Result<u32> {
     let sql = format!("select count(*) from emails where status = '{status}'");
@@ -139,5 +143,149 @@ async fn mails_that_are_queued_by_the_hundred_arrive_once_each_by_two_senders() 
     }
     assert_eq!(recipients.len(), 101);
     assert!(by_id.values().all(|count| *count == 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_administrator_sees_what_became_of_a_mail_and_sends_it_once_more() -> Result<()> {
+    let world = World::new().await?;
+    let (boss, ayu) = (world.administrator("boss").await?, world.user("ayu").await?);
+    world.mail.nth_to("ayu@example.com", 2, BOUND).await?;
+    world.mail.set_mood(Mood::Refuses("550 no such user".to_owned()));
+    forget_password(&world, "ayu@example.com").await?;
+    forget_password(&world, "nobody@example.com").await?;
+    wait::until("both to be decided", BOUND, async || {
+        Ok((count(&world, "DEAD")? == 1 && count(&world, "DISCARDED")? == 1).then_some(()))
+    })
+    .await?;
+    let list = async |query: &str| {
+        let answer = world.api.get_as(&boss, &format!("/admin/emails?{query}")).await?;
+        anyhow::Ok(answer.expect(StatusCode::OK)?.body["items"].clone())
+    };
+    let dead = list("status=DEAD&recipient=Ayu@Example.com&kind=RESET_PASSWORD").await?;
+    assert_eq!((dead.as_array().map(Vec::len), &dead[0]["attempts"]), (Some(1), &json!(1)));
+    assert!(dead[0]["last_error"].as_str().unwrap_or_default().contains("no such user"));
+    let of_user = list(&format!("user_id={}&page[size]=1&sort=created_at", ayu.id)).await?;
+    assert_eq!(of_user[0]["kind"], "VERIFY_EMAIL");
+    assert_eq!(world.api.get_as(&boss, "/admin/emails?status=LOST").await?.code(), "request.malformed");
+
+    world.mail.set_mood(Mood::Well);
+    let resend = async |id: &serde_json::Value, key: &str| {
+        let path = format!("/admin/emails/{}/resend", id.as_str().unwrap_or_default());
+        let request = world.api.request(Method::POST, &path).bearer_auth(&boss.access);
+        world
+            .api
+            .send(request.header("idempotency-key", key).json(&json!({"reason": "The mailbox is back"})))
+            .await
+    };
+    let answer = resend(&dead[0]["id"], "once").await?.expect(StatusCode::OK)?;
+    assert_eq!((&answer.body["status"], &answer.body["attempts"]), (&json!("PENDING"), &json!(0)));
+    let came = world.mail.nth_to("ayu@example.com", 3, BOUND).await?;
+    assert_eq!(Some(came.message_id.trim_matches(['<', '>'])), dead[0]["message_id"].as_str());
+    let token = came.link_parameter("token").unwrap_or_default();
+    let reset = json!({"token": token, "password": "samudra biru luas 9"});
+    world.api.post("/auth/password/reset", &reset).await?.expect(StatusCode::NO_CONTENT)?;
+    resend(&dead[0]["id"], "once").await?.expect(StatusCode::OK)?;
+    assert_eq!(resend(&dead[0]["id"], "again").await?.code(), "email.not_needed", "its link was used");
+    let sent = list(&format!("user_id={}&kind=VERIFY_EMAIL", ayu.id)).await?;
+    assert_eq!(resend(&sent[0]["id"], "proven").await?.code(), "email.not_needed", "the address is proven");
+    assert_eq!(
+        list("status=SENT&kind=VERIFY_EMAIL").await?.as_array().map(Vec::len),
+        Some(2),
+        "nothing is lost"
+    );
+
+    let discarded = list("status=DISCARDED").await?;
+    assert_eq!(resend(&discarded[0]["id"], "other").await?.code(), "email.forgotten");
+    let lines =
+        world.api.get_as(&boss, "/admin/audit?action=email.resend").await?.expect(StatusCode::OK)?.body;
+    assert_eq!(
+        lines["items"].as_array().map(Vec::len),
+        Some(1),
+        "a repeat with the same key is no second one"
+    );
+    assert_eq!(lines["items"][0]["reason"], "The mailbox is back");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_became_of_mails_is_kept_for_ninety_days() -> Result<()> {
+    let world = World::new().await?;
+    world.user("ayu").await?;
+    wait::until("both to be sent", BOUND, async || Ok((count(&world, "SENT")? == 2).then_some(()))).await?;
+    let pool = sqlx::PgPool::connect(&world.database.url()).await?;
+    let after = |days: i64| kept_from(world.clock.now() + SignedDuration::from_hours(24 * days));
+    assert_eq!(store::forget_old(&pool, after(89)).await?, 0);
+    assert_eq!(store::forget_old(&pool, after(91)).await?, 2);
+    Ok(())
+}
+
+/// A process that sends, to be killed as a crash would.
+struct Sender(Child);
+
+impl Sender {
+    fn start(world: &World) -> Result<Self> {
+        let child = Command::new(env!("CARGO_BIN_EXE_api-server"))
+            .args(["serve", "--cluster", "none", "--listen", "127.0.0.1:0"])
+            .env("DATABASE_URL", world.database.url())
+            .env("NAKHODA_SECRET_KEY", SECRET)
+            .env("NAKHODA_SMTP_URL", world.mail.url())
+            .env("RUST_LOG", "off")
+            .spawn()?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // SIGKILL.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn no_mail_is_lost_and_none_comes_twice_but_under_its_id_however_often_the_sender_is_killed()
+-> Result<()> {
+    let proves = std::env::var_os("NAKHODA_PROVE").is_some_and(|value| value == "1");
+    let (all, between) = if proves { (1000, 60) } else { (120, 20) };
+    let world = World::with(|settings| settings.mail.smtp_url = None).await?;
+    let sql = |sql: &str| world.database.server.sql(&world.database.name, sql);
+    let id = uuid::Uuid::new_v4();
+    sql(&format!(
+        "insert into users (id, email, name, language, role, email_verified_at, created_at, updated_at)
+         values ('{id}', 'ayu@example.com', 'Ayu', 'id', 'USER', now(), now(), now());
+         insert into emails (id, message_id, user_id, recipient, kind, language, data, created_at, next_attempt_at)
+         select gen_random_uuid(), nth || '@nakhoda', '{id}', 'ayu@example.com', 'WELCOME', 'id', '{{\"name\": \"Ayu\"}}', now(), now()
+         from generate_series(1, {all}) nth"
+    ))?;
+    // Slow enough that every kill meets mails under way.
+    world.mail.set_mood(Mood::Slow(Duration::from_millis(if proves { 200 } else { 40 })));
+    let (mut kills, mut came) = (0, 0);
+    while came + between < all {
+        let sender = Sender::start(&world)?;
+        world.mail.nth_to("ayu@example.com", came + between, BOUND).await?;
+        drop(sender);
+        kills += 1;
+        came = world.mail.mails_to("ayu@example.com").len();
+    }
+    if !proves {
+        // The minute is over in which those that were under way are left alone.
+        sql("update emails set next_attempt_at = now() where status = 'PENDING'")?;
+    }
+    let _sender = Sender::start(&world)?;
+    let bound = Duration::from_mins(3);
+    wait::until("all to be sent", bound, async || {
+        Ok((count(&world, "SENT")? == u32::try_from(all)?).then_some(()))
+    })
+    .await?;
+    let mails = world.mail.mails_to("ayu@example.com");
+    let ids: BTreeSet<&str> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
+    assert_eq!(ids.len(), all, "each has come");
+    let repeats = mails.len() - all;
+    println!(
+        "{all} mails, the sender killed {kills} times: none lost, {repeats} came twice under the same Message-ID"
+    );
+    assert!(repeats <= kills * 4, "{repeats} repeats of {kills} kills: more than were under way");
     Ok(())
 }

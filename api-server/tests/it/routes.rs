@@ -7,7 +7,7 @@ use api_server::http;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{Answer, User, World};
+use crate::world::{Answer, Api, BOUND, PASSWORD, User, World};
 
 /// An id that nothing has.
 const NOTHING: &str = "0192a000-0000-7000-8000-000000000000";
@@ -29,50 +29,217 @@ fn is_public(method: &Method, path: &str) -> bool {
     http::PUBLIC.iter().any(|one| *one == (method.as_str(), path))
 }
 
-/// A call of an operation with ids that nothing has.
-async fn call(world: &World, method: &Method, path: &str, user: Option<&User>) -> Result<Answer> {
-    let mut filled = path.to_owned();
-    while let (Some(from), Some(to)) = (filled.find('{'), filled.find('}')) {
-        filled.replace_range(from..=to, NOTHING);
+/// Whose object a call names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The caller's own.
+    Own,
+    /// Another user's.
+    Anothers,
+    /// Nobody's: there is no such thing.
+    Missing,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    Nobody,
+    User,
+    Administrator,
+}
+
+/// Where the matrix is played: an API, two users, an administrator, and which object each path names.
+struct Stage<'a> {
+    api: &'a Api,
+    world: &'a World,
+    user: User,
+    administrator: User,
+    stranger: User,
+}
+
+impl<'a> Stage<'a> {
+    async fn new(world: &'a World, api: &'a Api) -> Result<Self> {
+        let user = world.user("ayu").await?;
+        let administrator = world.administrator("boss").await?;
+        Ok(Self { api, world, user, administrator, stranger: world.user("budi").await? })
     }
-    let mut request = world
-        .api
-        .request(method.clone(), &filled)
-        .header("if-match", "*")
-        .header("idempotency-key", "routes-test");
-    if let Some(user) = user {
-        request = request.bearer_auth(&user.access);
+
+    fn caller(&self, caller: Caller) -> Option<&User> {
+        match caller {
+            Caller::Nobody => None,
+            Caller::User => Some(&self.user),
+            Caller::Administrator => Some(&self.administrator),
+        }
     }
-    if *method != Method::GET {
-        request = request.json(&json!({}));
+
+    /// The id that a path names, made anew for each call, since a call may take it away. A path with an id that is not known here
+    /// fails: say whose it is.
+    async fn object(&self, path: &str, whose: Whose, caller: Caller) -> Result<String> {
+        let owner = match whose {
+            Whose::Own => self.caller(caller).unwrap_or(&self.user),
+            Whose::Anothers => &self.stranger,
+            Whose::Missing => return Ok(NOTHING.to_owned()),
+        };
+        let sql = |sql: &str| self.world.database.server.sql(&self.world.database.name, sql);
+        let id = match path.split("/{").next().unwrap_or_default() {
+            "/api/v1/me/sessions" => {
+                self.world.log_in(&owner.email, PASSWORD).await?;
+                sql(&format!(
+                    "select id from sessions where user_id = '{}' order by id desc limit 1",
+                    owner.id
+                ))?
+            }
+            "/api/v1/admin/users" => {
+                let id = uuid::Uuid::new_v4();
+                sql(&format!(
+                    "insert into users (id, email, name, language, role, email_verified_at, created_at, updated_at)
+                     values ('{id}', '{id}@example.com', 'Somebody', 'en', 'USER', now(), now(), now())"
+                ))?;
+                id.to_string()
+            }
+            "/api/v1/admin/emails" => {
+                let id = uuid::Uuid::new_v4();
+                sql(&format!(
+                    "insert into emails (id, message_id, user_id, recipient, kind, language, data, created_at, next_attempt_at)
+                     values ('{id}', '{id}@nakhoda', '{}', '{}', 'WELCOME', 'en', '{{}}', now(), now())",
+                    owner.id, owner.email
+                ))?;
+                id.to_string()
+            }
+            other => anyhow::bail!("{other}: say in the matrix whose objects these are"),
+        };
+        Ok(id.trim().to_owned())
     }
-    world.api.send(request).await
+
+    /// A call of an operation with an id; the body is empty, so what is let through is refused for that at the latest.
+    async fn call(&self, method: &Method, path: &str, id: &str, caller: Caller) -> Result<Answer> {
+        let mut filled = path.to_owned();
+        while let (Some(from), Some(to)) = (filled.find('{'), filled.find('}')) {
+            filled.replace_range(from..=to, id);
+        }
+        let mut request = self.api.request(method.clone(), &filled).header("if-match", "*");
+        if let Some(user) = self.caller(caller) {
+            request = request.bearer_auth(&user.access);
+        }
+        if *method != Method::GET {
+            request = request.json(&json!({}));
+        }
+        self.api.send(request).await
+    }
+
+    /// What is wrong with how an operation treats those who call it.
+    async fn wrong_with(&self, method: &Method, path: &str) -> Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        let kinds = [Whose::Own, Whose::Anothers, Whose::Missing];
+        let kinds = if path.contains('{') { &kinds[..] } else { &kinds[..1] };
+        for caller in [Caller::Nobody, Caller::User, Caller::Administrator] {
+            let mut answers = Vec::new();
+            for whose in kinds {
+                let id =
+                    if path.contains('{') { self.object(path, *whose, caller).await? } else { String::new() };
+                let mut answer = self.call(method, path, &id, caller).await?;
+                if answer.body.get("request_id").is_some() {
+                    answer.body["request_id"] = Value::Null;
+                }
+                let found = wrong_with_answer(method, path, caller, &answer);
+                wrong.extend(found.map(|found| format!("{method} {path}: {caller:?} at {whose:?} {found}")));
+                answers.push(answer);
+            }
+            if let [_, anothers, missing] = &answers[..] {
+                let found = wrong_between(path, caller, anothers, missing);
+                wrong.extend(found.map(|found| format!("{method} {path}: {caller:?} {found}")));
+            }
+        }
+        Ok(wrong)
+    }
+}
+
+fn is_for_administrators(path: &str) -> bool {
+    path.starts_with("/api/v1/admin/")
+}
+
+/// What is wrong with one answer.
+fn wrong_with_answer(method: &Method, path: &str, caller: Caller, answer: &Answer) -> Option<String> {
+    let (code, status) = (answer.code(), answer.status);
+    if status.is_server_error() && code != "unavailable" {
+        return Some(format!("gets {status}"));
+    }
+    let expected = match caller {
+        _ if is_public(method, path) => {
+            return (code == "auth.required").then(|| "is kept out of what is public".to_owned());
+        }
+        Caller::Nobody => "auth.required",
+        Caller::User if is_for_administrators(path) => "auth.forbidden",
+        Caller::User | Caller::Administrator => {
+            let is_kept_out = ["auth.required", "auth.forbidden"].contains(&code);
+            return is_kept_out.then(|| "is kept out".to_owned());
+        }
+    };
+    (code != expected).then(|| format!("gets {status} in the place of {expected}"))
+}
+
+/// What is wrong with how another's object and none are answered: they are to look alike. Administrators see everybody's.
+fn wrong_between(path: &str, caller: Caller, anothers: &Answer, missing: &Answer) -> Option<String> {
+    let statuses = format!("{} and {}", anothers.status, missing.status);
+    if is_for_administrators(path) && caller == Caller::Administrator {
+        return None;
+    }
+    if (anothers.status, &anothers.body) != (missing.status, &missing.body) {
+        return Some(format!("can tell another's from what is missing: {statuses}"));
+    }
+    let is_hidden = is_for_administrators(path) || anothers.status == StatusCode::NOT_FOUND;
+    (caller == Caller::User && !is_hidden).then(|| format!("gets {statuses} in the place of 404"))
 }
 
 #[tokio::test]
-async fn every_route_but_the_public_ones_asks_who_it_is() -> Result<()> {
+async fn whoever_calls_whatever_of_whomever_is_let_in_or_kept_out_as_the_document_says() -> Result<()> {
     let world = World::new().await?;
-    let user = world.user("ayu").await?;
-    let mut guarded = 0;
+    let (mut wrong, mut guarded) = (Vec::new(), 0);
     for (method, path, operation) in operations() {
         let says_secured = operation["security"][0].get("access_token").is_some();
         assert_eq!(says_secured, !is_public(&method, &path), "{method} {path}: what the document says");
-        let nobody = call(&world, &method, &path, None).await?;
-        if is_public(&method, &path) {
-            assert_ne!(nobody.status, StatusCode::UNAUTHORIZED, "{method} {path}");
-            continue;
-        }
-        guarded += 1;
-        assert_eq!(nobody.code(), "auth.required", "{method} {path} lets anybody in");
-        if path.starts_with("/api/v1/admin/") {
-            assert_eq!(
-                call(&world, &method, &path, Some(&user)).await?.code(),
-                "auth.forbidden",
-                "{method} {path}"
-            );
-        }
+        guarded += usize::from(says_secured);
     }
-    assert!(guarded >= 8, "{guarded}");
+    // Those that end the callers' sessions or accounts come last, each with callers of its own.
+    let ends = |path: &str| path.ends_with("/logout-all") || path == "/api/v1/me";
+    let stage = Stage::new(&world, &world.api).await?;
+    for (method, path, _) in operations().into_iter().filter(|(_, path, _)| !ends(path)) {
+        wrong.extend(stage.wrong_with(&method, &path).await?);
+    }
+    for (method, path, _) in operations().into_iter().filter(|(_, path, _)| ends(path)) {
+        let world = World::new().await?;
+        wrong.extend(Stage::new(&world, &world.api).await?.wrong_with(&method, &path).await?);
+    }
+    assert_eq!(wrong, [""; 0]);
+    assert!(guarded >= 26, "{guarded}");
+    Ok(())
+}
+
+/// A route that somebody forgot to guard.
+#[utoipa::path(get, path = "/api/v1/admin/forgotten", security(("access_token" = [])), responses((status = 200)))]
+async fn forgotten() -> &'static str {
+    "everything"
+}
+
+/// A route of one's own things that looks at nobody's.
+#[utoipa::path(get, path = "/api/v1/me/sessions/{id}/secrets", params(("id" = String, Path)), security(("access_token" = [])), responses((status = 200)))]
+async fn careless(_user: http::auth::CurrentUser) -> &'static str {
+    "another's"
+}
+
+#[tokio::test]
+async fn a_route_without_a_guard_is_found_by_the_matrix() -> Result<()> {
+    let world = World::new().await?;
+    let planted =
+        http::routes().routes(utoipa_axum::routes!(forgotten)).routes(utoipa_axum::routes!(careless));
+    let api = world.replica_of(|state| http::around(planted.split_for_parts().0, state)).await?;
+    let stage = Stage::new(&world, &api).await?;
+    let found = stage.wrong_with(&Method::GET, "/api/v1/admin/forgotten").await?;
+    assert!(found.iter().any(|one| one.contains("Nobody") && one.contains("auth.required")), "{found:?}");
+    assert!(found.iter().any(|one| one.contains("User") && one.contains("auth.forbidden")), "{found:?}");
+    let found = stage.wrong_with(&Method::GET, "/api/v1/me/sessions/{id}/secrets").await?;
+    assert!(found.iter().any(|one| one.contains("in the place of 404")), "{found:?}");
+    assert_eq!(stage.wrong_with(&Method::GET, "/api/v1/me/sessions").await?, [""; 0]);
     Ok(())
 }
 
@@ -140,6 +307,50 @@ async fn the_document_and_its_page_are_served_and_counted() -> Result<()> {
         text.contains("nakhoda_api_requests_total{method=\"GET\",route=\"/openapi.json\",status=\"200\"} 1"),
         "{text}"
     );
+    Ok(())
+}
+
+/// The names that docs/API-METRICS.md explains are those that are served, and the alerts use no others.
+#[tokio::test]
+async fn every_metric_is_explained_and_nothing_else_is() -> Result<()> {
+    let world = World::new().await?;
+    let text = e2e::wait::until("mails to be counted", BOUND, async || {
+        let answer = world.api.send(world.api.request(Method::GET, "/metrics")).await?;
+        let text = answer.body.as_str().unwrap_or_default().to_owned();
+        Ok(text.contains("nakhoda_api_mails_kept{").then_some(text))
+    })
+    .await?;
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let served: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/API-METRICS.md"))?;
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let explained: BTreeSet<&str> = rows
+        .filter_map(|row| row.split('`').next())
+        .map(|name| name.strip_suffix("_total").unwrap_or(name))
+        .collect();
+    assert_eq!(served, explained);
+    let alerts = std::fs::read_to_string(root.join("config/monitoring/api-alerts.yaml"))?;
+    for word in alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+        let is_metric = word.starts_with("nakhoda_api_");
+        let name = ["_total", "_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end));
+        assert!(!is_metric || explained.contains(name.unwrap_or(word)), "{word}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_cluster_only_what_needs_one_is_away() -> Result<()> {
+    let world = World::new().await?;
+    let (ayu, boss) = (world.user("ayu").await?, world.administrator("boss").await?);
+    for answer in [
+        world.api.get_as(&ayu, "/me/quota").await?,
+        world.api.get_as(&boss, &format!("/admin/users/{}/quota", ayu.id)).await?,
+    ] {
+        assert_eq!((answer.code(), answer.header("retry-after")), ("unavailable", "2"));
+        assert!(answer.body["detail"].as_str().unwrap_or_default().contains("without a cluster"));
+    }
+    world.api.get_as(&ayu, "/me").await?.expect(StatusCode::OK)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What each test gets: a database of its own, a mail server, and as many API servers on them as it wants.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use api_server::clock::Clock;
+use api_server::cluster::Cluster;
 use api_server::secret_key::SecretKey;
 use api_server::serve::{self, Settings};
+use api_server::state::State;
 use api_server::{config, db};
 use e2e::mail_catcher::MailCatcher;
 use e2e::postgres::{APPLICATION, Durability, OWNER, Postgres};
@@ -19,7 +22,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for what must come.
-pub const BOUND: Duration = Duration::from_secs(30);
+pub const BOUND: Duration = Duration::from_mins(2);
 /// A password that nobody guesses.
 pub const PASSWORD: &str = "kapal layar putih 7";
 /// The migrated database that all others are copies of.
@@ -106,6 +109,19 @@ impl World {
     /// One more replica on the same database.
     pub async fn replica(&self) -> Result<Api> {
         Api::start(settings(&self.database, &self.mail), self.clock.clone()).await
+    }
+
+    /// One more replica whose routes are others, or lie otherwise.
+    pub async fn replica_of(&self, routes: impl FnOnce(&Arc<State>) -> axum::Router) -> Result<Api> {
+        let (state, _) =
+            serve::build(settings(&self.database, &self.mail), Cluster::none(), self.clock.clone())?;
+        state.keys.load(&state.db, &state.secret, state.clock.now()).await?;
+        let service = routes(&state).into_make_service_with_connect_info::<SocketAddr>();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (base, stop) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tokio::spawn(serving.into_future());
+        Ok(Api { base, http: reqwest::Client::new(), stop })
     }
 
     /// Somebody who has registered and proven the address.
@@ -236,7 +252,7 @@ impl Answer {
 impl Api {
     /// Starts one and waits until it is ready.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
-        let (state, sender) = serve::build(settings, clock)?;
+        let (state, sender) = serve::build(settings, Cluster::none(), clock)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (base, stop) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
         tokio::spawn(serve::serve(state, sender, listener, stop.clone()));

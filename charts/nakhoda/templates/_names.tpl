@@ -96,4 +96,7 @@ readinessProbe:
 {{- end }}
 - {name: NAKHODA_MAIL_FROM, value: {{ .Values.api.mailFrom | quote }}}
 - {name: NAKHODA_HSTS, value: {{ .Values.api.hsts | quote }}}
+{{- range $name, $value := .Values.api.env }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
 {{- end }}

@@ -5,6 +5,7 @@
 mod calls;
 mod floor;
 mod footprint;
+pub mod logins;
 mod orders;
 mod report;
 

@@ -104,14 +104,7 @@ impl Report {
             self.kubernetes,
             if self.optimised { "" } else { "; programs NOT optimised" },
         );
-        text.push_str("| what | value | floor | ratio | goal at 10,000 |\n|---|---:|---:|---:|---|\n");
-        for figure in &self.figures {
-            let floor = figure.floor.map(|floor| shown(floor, figure.unit)).unwrap_or_default();
-            let ratio = figure.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-            let value = shown(figure.value, figure.unit);
-            // Writing into a String does not fail.
-            let _ = writeln!(text, "| {} | {value} | {floor} | {ratio} | {} |", figure.what, figure.goal);
-        }
+        text.push_str(&rows("goal at 10,000", &self.figures));
         let mut calls: Vec<(&String, &usize)> = self.calls.iter().collect();
         calls.sort_by_key(|(_, count)| Reverse(**count));
         let each = |(what, count): &(&String, &usize)| {
@@ -121,6 +114,23 @@ impl Report {
         let _ = writeln!(text, "\nThe operator's calls, for each instance: {}", calls.join(", "));
         text
     }
+}
+
+/// A table for people, in Markdown, with a line above it.
+pub(super) fn table_of(line: &str, figures: &[Figure]) -> String {
+    format!("{line}\n\n{}", rows("goal", figures))
+}
+
+fn rows(goal: &str, figures: &[Figure]) -> String {
+    let mut text = format!("| what | value | floor | ratio | {goal} |\n|---|---:|---:|---:|---|\n");
+    for figure in figures {
+        let floor = figure.floor.map(|floor| shown(floor, figure.unit)).unwrap_or_default();
+        let ratio = figure.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let value = shown(figure.value, figure.unit);
+        // Writing into a String does not fail.
+        let _ = writeln!(text, "| {} | {value} | {floor} | {ratio} | {} |", figure.what, figure.goal);
+    }
+    text
 }
 
 /// A count as a figure.

@@ -1,7 +1,7 @@
 //! `cargo dev bench`.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -43,11 +43,7 @@ pub(super) struct Options {
 /// Builds the programs as they are shipped, measures, and prints the table. A figure fails nothing.
 pub(super) async fn run(options: Options) -> Result<ExitCode> {
     let [program, this] = cargo::build_optimised().await?;
-    if cfg!(debug_assertions) {
-        // What was not optimised would slow down the floor, and not the operator.
-        let error = Command::new(this).args(std::env::args_os().skip(1)).exec();
-        return Err(error).context("cannot run the program that was built to measure with");
-    }
+    become_optimised(&this)?;
     let story = Story::aloud();
     let dir = repository::root().join(".dev/bench");
     let _lock = state::Lock::take(&dir)?;
@@ -74,5 +70,28 @@ pub(super) async fn run(options: Options) -> Result<ExitCode> {
     }
     // Kept when something failed: the logs say why.
     std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Goes on as the optimised build of this program: what was not optimised would slow down the floor, and not what is measured.
+fn become_optimised(this: &Path) -> Result<()> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    let error = Command::new(this).args(std::env::args_os().skip(1)).exec();
+    Err(error).context("cannot run the program that was built to measure with")
+}
+
+/// Builds the API server as it is shipped, floods it with logins, and prints the table. A figure fails nothing.
+pub(super) async fn logins(part: Duration) -> Result<ExitCode> {
+    let [program, this] = cargo::build_optimised_api().await?;
+    become_optimised(&this)?;
+    let story = Story::aloud();
+    preflight::check(story)?;
+    let home = Path::new("/var/tmp").join(format!("nakhoda-bench-logins-{}", std::process::id()));
+    std::fs::create_dir_all(&home)?;
+    let table = bench::logins::run(&program, &home, bench::logins::Plan { part }, story).await;
+    std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
+    println!("\n{}", table?);
     Ok(ExitCode::SUCCESS)
 }

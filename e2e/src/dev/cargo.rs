@@ -28,6 +28,12 @@ pub(super) async fn build_optimised() -> Result<[PathBuf; 2]> {
     built.try_into().map_err(|_| anyhow!("cargo built operator and dev and does not say where"))
 }
 
+/// Builds the API server and this program as they are shipped, and returns their paths in this order.
+pub(super) async fn build_optimised_api() -> Result<[PathBuf; 2]> {
+    let built = build(&["--release", "--bin", "api-server", "--bin", "dev"], &["api-server", "dev"]).await?;
+    built.try_into().map_err(|_| anyhow!("cargo built api-server and dev and does not say where"))
+}
+
 /// Builds programs of the workspace; the paths of those named, in their order.
 async fn build(arguments: &[&str], programs: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = cargo(&["build", "--workspace", "--locked"]);

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{people, state};
+use super::state;
+use crate::people;
 use crate::wait;
 
 /// Longer than the programs' own time to end, one after the other.

@@ -5,7 +5,6 @@ mod cargo;
 mod down;
 mod logs;
 mod own_cluster;
-mod people;
 mod preflight;
 mod sample;
 mod sqlx;
@@ -14,9 +13,11 @@ mod state;
 mod status;
 mod test;
 mod up;
+mod with_api;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -51,11 +52,23 @@ enum Verb {
     },
     /// Measure the operator with many instances, beside what the same API server does without it
     Bench(bench::Options),
+    /// Measure what a flood of logins does to everybody else
+    BenchLogins {
+        /// How many seconds each part takes
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
     /// Write anew what is known of the API server's queries (.sqlx), from the migrations
     Sqlx {
         /// Change nothing; fail where it is not as it must be
         #[arg(long)]
         check: bool,
+    },
+    /// Run a command beside an API server of its own, with its address and mails in the environment
+    WithApi {
+        /// The command and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
     },
     /// Run all that a contributor must: every test of the workspace
     Test {
@@ -80,7 +93,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::Status => status::run().await,
         Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
         Verb::Bench(options) => Box::pin(bench::run(options)).await,
+        Verb::BenchLogins { seconds } => Box::pin(bench::logins(Duration::from_secs(seconds))).await,
         Verb::Sqlx { check } => sqlx::run(check).await,
+        Verb::WithApi { command } => Box::pin(with_api::run(&command)).await,
         Verb::Test { arguments } => test::run(&arguments).await,
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use tokio::task::spawn_blocking;
 
 use super::{cargo, preflight};
+use crate::api_process;
 use crate::operator_process::PROGRAM;
 use crate::story::Story;
 use crate::tools::Tools;
@@ -25,7 +26,10 @@ pub(super) async fn run(arguments: &[OsString]) -> Result<ExitCode> {
     spawn_blocking(build).await??;
     story.step("the control plane's programs are there");
     let operator = cargo::build_operator().await?;
-    story.step("the operator is built; all tests of the workspace follow");
-    let status = cargo::test(arguments, &[(PROGRAM, operator.into_os_string())]).await?;
+    let api_server = cargo::build_api_server().await?;
+    story.step("operator and API server are built; all tests of the workspace follow");
+    let programs =
+        [(PROGRAM, operator.into_os_string()), (api_process::PROGRAM, api_server.into_os_string())];
+    let status = cargo::test(arguments, &programs).await?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

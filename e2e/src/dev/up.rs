@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::people::People;
 use super::stage::Stage;
 use super::{Only, cargo, own_cluster, preflight, sample, state};
 use crate::charts::{self, NAMESPACE};
 use crate::identity::Actor;
 use crate::operator_process::{Operator, SERVICE_ACCOUNT, Settings};
+use crate::people::{People, Start, Where};
 use crate::story::Story;
-use crate::{disk, process, repository};
+use crate::{api_process, disk, process, repository};
 
 /// Free space a running control plane wants, in bytes.
 const ROOM: u64 = disk::GIB;
@@ -96,7 +96,13 @@ async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<(Operator, Peop
     story.step(format!("charts installed into {NAMESPACE}"));
     let operator = start_operator(stage, &program).await?;
     story.step(format!("operator ready as {NAMESPACE}/{SERVICE_ACCOUNT} at http://{}", operator.address()));
-    let people = People::start(dir, story).await?;
+    let api_server = cargo::build_api_server().await?;
+    story.step("API server built");
+    let api = Actor::service_account(&stage.cluster, NAMESPACE, api_process::SERVICE_ACCOUNT).await?;
+    let kubeconfig = api.write_kubeconfig(&stage.cluster.kubeconfig("api-server"), None)?;
+    let start =
+        Start { program: &api_server, database: Where::Kept, kubeconfig: Some(&kubeconfig), env: &[] };
+    let people = People::start(dir, story, start).await?;
     if let Some(control_plane) = &stage.control_plane {
         let ours = [operator.process()].into_iter().chain(people.processes());
         state::record(dir, control_plane.processes().chain(ours))?;

@@ -22,6 +22,18 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Lines of a dead program's log that are shown.
 const TAIL: usize = 12;
 
+/// A program of the workspace to test: the path that the variable has, else the one beside the running test's.
+pub fn built(variable: &str, name: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let this = std::env::current_exe().context("cannot tell where this program is")?;
+    let beside = this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
+    beside.with_context(|| {
+        format!("{name} isn't built: run `cargo build --workspace --bin {name}`, or `cargo dev test`, which does it")
+    })
+}
+
 /// What to run.
 #[derive(Debug)]
 pub struct Spec {

@@ -5,6 +5,7 @@ mod admission;
 mod apps;
 mod bench;
 mod broken;
+mod customers;
 mod domains;
 mod leader;
 mod lifecycle;

@@ -6,7 +6,7 @@ use crate::{
         App,
         auth::Administrator,
         pagination::{List, Page, Place, SortField},
-        problem::{self, Result},
+        problem::Result,
     },
 };
 use axum::{Json, extract::State};
@@ -48,8 +48,10 @@ pub(super) struct AuditLine {
     /// When.
     at: Timestamp,
     /// Who; none: somebody at the command line.
+    #[schema(required = true)]
     actor_id: Option<Uuid>,
     /// From where.
+    #[schema(required = true)]
     address: Option<String>,
     /// What was done.
     #[schema(example = "user.deactivate")]
@@ -60,12 +62,16 @@ pub(super) struct AuditLine {
     /// To which of them.
     entity_id: String,
     /// What it was like.
+    #[schema(required = true)]
     before: Option<Value>,
     /// What it is like.
+    #[schema(required = true)]
     after: Option<Value>,
     /// Why, in the administrator's words.
+    #[schema(required = true)]
     reason: Option<String>,
     /// By which request.
+    #[schema(required = true)]
     request_id: Option<String>,
 }
 
@@ -94,18 +100,9 @@ impl From<Line> for AuditLine {
     path = "/audit",
     tag = "audit",
     security(("access_token" = [])),
-    params(
-        Filter,
-        ("sort" = Option<String>, Query, description = "`at`, or `-at` for newest first, which is the default."),
-        ("page[size]" = Option<u32>, Query, description = "Rows of a page, 1 to 100; 20 where it is not said."),
-        ("page[after]" = Option<String>, Query, description = "As the link to the next page has it."),
-        ("page[before]" = Option<String>, Query, description = "As the link to the page before has it."),
-    ),
+    params(List<Filter, ByTime>),
     responses(
         (status = 200, body = Page<AuditLine>),
-        (status = 400, body = problem::Body, content_type = "application/problem+json", description = "A filter, sort or place that is not known."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
     ),
 )]
 pub(super) async fn list(

@@ -3,7 +3,10 @@
 
 mod store;
 
-use super::problem::{Code, Problem};
+use super::{
+    inherited::HEADER_TEXT,
+    problem::{Code, Problem},
+};
 use crate::{clock, sessions::Principal, state::State};
 use axum::{
     body::Body,
@@ -18,11 +21,14 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::BTreeMap;
 use store::{Scope, Stored};
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 /// The header with the key.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells that an answer is one given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The most characters of a key.
+const LONGEST: usize = 128;
 /// How long a key is remembered.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -35,15 +41,22 @@ impl<S: Sync> FromRequestParts<S> for Key {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get(KEY) else { return Ok(Self(None)) };
-        let text = value.to_str().ok().filter(|text| (1..=128).contains(&text.len()));
+        let text = value.to_str().ok().filter(|text| (1..=LONGEST).contains(&text.len()));
         let text = text.ok_or_else(|| {
-            Problem::field(Code::Malformed, "Idempotency-Key", "must be 1 to 128 characters of ASCII")
+            let wanted = format!("must be 1 to {LONGEST} characters of ASCII");
+            Problem::field(Code::Malformed, "Idempotency-Key", wanted)
         })?;
         Ok(Self(Some(text.to_owned())))
     }
 }
 
 impl Key {
+    /// What the document says of it.
+    pub fn schema() -> Object {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.min_length(Some(1)).max_length(Some(LONGEST)).pattern(Some(HEADER_TEXT)).build()
+    }
+
     /// The key, where there must be one.
     ///
     /// # Errors
@@ -84,14 +97,14 @@ pub enum Begun {
 pub async fn begin(
     state: &State,
     principal: &Principal,
-    route: &'static str,
+    route: &str,
     key: Key,
     body: &[u8],
 ) -> Result<Begun, Problem> {
     let (mut tx, now) = (state.db.begin().await?, state.clock.now());
     let Key(Some(key)) = key else { return Ok(Begun::First(Box::new(Once { tx, place: None, now }))) };
     let fingerprint: [u8; 32] = Sha256::digest(body).into();
-    let scope = Scope { user: principal.user_id, route, key };
+    let scope = Scope { user: principal.user_id, route: route.to_owned(), key };
     if !store::lock(&mut tx, &scope).await? {
         return Err(Problem::new(Code::KeyInFlight));
     }

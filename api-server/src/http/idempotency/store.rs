@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     pub(super) user: Uuid,
-    pub(super) route: &'static str,
+    pub(super) route: String,
     pub(super) key: String,
 }
 

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct Leaving {
     /// One's password.
-    #[schema(format = Password)]
+    #[schema(example = "kapal layar putih 7", format = Password)]
     password: String,
     /// Whether everything personal is deleted, for good. Otherwise the account is deactivated: nobody can log in, and an administrator
     /// can activate it again.
@@ -38,7 +38,6 @@ pub(super) struct Leaving {
     request_body = Leaving,
     responses(
         (status = 204, description = "Done; all sessions have ended."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
         (status = 403, body = problem::Body, content_type = "application/problem+json", description = "The password is wrong."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay."),
     ),

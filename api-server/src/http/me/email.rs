@@ -21,10 +21,10 @@ const PER_EMAIL: Limit = Limit::per_hour("change-email", 5);
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeEmail {
     /// It.
-    #[schema(example = "ayu@example.org", max_length = 254)]
+    #[schema(example = "ayu@example.org", format = Email, max_length = 254)]
     email: String,
     /// One's password.
-    #[schema(format = Password)]
+    #[schema(example = "kapal layar putih 7", format = Password)]
     password: String,
 }
 
@@ -37,9 +37,7 @@ pub(super) struct ChangeEmail {
     request_body = ChangeEmail,
     responses(
         (status = 202, description = "A mail is on its way to the new address, unless somebody else has it."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
         (status = 403, body = problem::Body, content_type = "application/problem+json", description = "The password is wrong."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "It is no address."),
     ),
 )]
 pub(super) async fn change(

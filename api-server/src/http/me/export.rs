@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::CurrentUser,
-        problem::{self, Result},
+        problem::Result,
         view::{SessionView, UserView},
     },
     sessions,
@@ -39,7 +39,6 @@ pub(super) struct Export {
     security(("access_token" = [])),
     responses(
         (status = 200, body = Export, headers(("Content-Disposition" = String, description = "A name for the file."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
     ),
 )]
 pub(super) async fn export(

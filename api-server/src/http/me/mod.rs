@@ -5,6 +5,7 @@ mod email;
 mod export;
 mod password;
 mod profile;
+mod quota;
 mod sessions;
 
 use crate::state::State;
@@ -19,5 +20,6 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(email::change))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
+        .routes(routes!(quota::read))
         .routes(routes!(export::export))
 }

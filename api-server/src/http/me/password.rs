@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangePassword {
     /// The password so far.
-    #[schema(format = Password)]
+    #[schema(example = "kapal layar putih 7", format = Password)]
     current_password: String,
     /// At least 10 characters, none of the common ones.
     #[schema(example = "kapal layar putih 7", min_length = 10, max_length = 200, format = Password)]
@@ -34,7 +34,6 @@ pub(super) struct ChangePassword {
     request_body = ChangePassword,
     responses(
         (status = 204, description = "It is changed."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
         (status = 403, body = problem::Body, content_type = "application/problem+json", description = "The current password is wrong."),
         (status = 422, body = problem::Body, content_type = "application/problem+json", description = "The new password can't be accepted."),
     ),

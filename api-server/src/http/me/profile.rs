@@ -27,7 +27,6 @@ use utoipa::ToSchema;
     security(("access_token" = [])),
     responses(
         (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
     ),
 )]
 pub(super) async fn read(State(state): App, CurrentUser(principal): CurrentUser) -> Result<Response> {
@@ -55,9 +54,7 @@ pub(super) struct Change {
     request_body = Change,
     responses(
         (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
         (status = 412, body = problem::Body, content_type = "application/problem+json", description = "It was changed in the meantime."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
     ),
 )]
 pub(super) async fn change(

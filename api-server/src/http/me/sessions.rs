@@ -30,7 +30,6 @@ pub(super) struct Sessions {
     security(("access_token" = [])),
     responses(
         (status = 200, body = Sessions),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
     ),
 )]
 pub(super) async fn list(State(state): App, CurrentUser(principal): CurrentUser) -> Result<Json<Sessions>> {
@@ -49,7 +48,6 @@ pub(super) async fn list(State(state): App, CurrentUser(principal): CurrentUser)
     params(("id" = uuid::Uuid, Path, description = "The session.")),
     responses(
         (status = 204, description = "It has ended."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such session, or it has ended."),
     ),
 )]

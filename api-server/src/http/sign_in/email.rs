@@ -32,6 +32,7 @@ pub(super) struct VerifiedEmail {
     email: String,
     /// Where the account has no password: a token for `POST /auth/password/reset`. That happens when two have registered with the
     /// address, and takes the password of whoever could not prove it off the account.
+    #[schema(required = true)]
     password_token: Option<String>,
 }
 

@@ -1,14 +1,7 @@
 //! `POST /auth/logout`, `POST /auth/logout-all`
 
 use crate::{
-    http::{
-        App,
-        auth::CurrentUser,
-        body::Body,
-        problem::{self, Result},
-        rate,
-        request::ClientAddress,
-    },
+    http::{App, auth::CurrentUser, body::Body, problem::Result, rate, request::ClientAddress},
     sessions::{self, EndReason},
 };
 use axum::{extract::State, http::StatusCode};
@@ -43,7 +36,6 @@ pub(super) async fn logout(
     security(("access_token" = [])),
     responses(
         (status = 204, description = "They have ended."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
     ),
 )]
 pub(super) async fn logout_all(State(state): App, CurrentUser(principal): CurrentUser) -> Result<StatusCode> {

@@ -4,7 +4,7 @@ use crate::{
     http::{
         App,
         body::Body,
-        problem::{self, Fields, Result},
+        problem::{Fields, Result},
         rate::{self, Limit},
         request::ClientAddress,
     },
@@ -23,7 +23,7 @@ const PER_EMAIL: Limit = Limit::per_hour("register-email", 5);
 #[serde(deny_unknown_fields)]
 pub(super) struct Register {
     /// The address, which is proven by mail.
-    #[schema(example = "ayu@example.com", max_length = 254)]
+    #[schema(example = "ayu@example.com", format = Email, max_length = 254)]
     email: String,
     /// At least 10 characters, none of the common ones.
     #[schema(example = "kapal layar putih 7", min_length = 10, max_length = 200, format = Password)]
@@ -42,10 +42,7 @@ pub(super) struct Register {
     path = "/auth/register",
     tag = "sign-in",
     request_body = Register,
-    responses(
-        (status = 202, description = "A mail is on its way to the address."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
-    ),
+    responses((status = 202, description = "A mail is on its way to the address.")),
 )]
 pub(super) async fn register(
     State(state): App,

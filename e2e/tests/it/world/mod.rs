@@ -11,6 +11,7 @@ mod tenant;
 
 use std::fs::{create_dir_all, read_dir, remove_dir_all};
 use std::future::Future;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -23,10 +24,11 @@ use e2e::cluster::Cluster;
 use e2e::control_plane::ControlPlane;
 use e2e::identity::Actor;
 use e2e::operator_process::SERVICE_ACCOUNT;
+use e2e::people::{Start, Where};
 use e2e::proxy::{FaultProxy, ProxyConfig};
 use e2e::story::Story;
 use e2e::tools::Tools;
-use e2e::{apply, charts, repository};
+use e2e::{api_process, apply, charts, repository};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
@@ -84,6 +86,30 @@ pub(crate) struct People {
     billing: Client,
 }
 
+/// The API server with its database and its mail. Dropping it stops them and then removes their data.
+pub struct Customers {
+    everything: e2e::people::People,
+    _home: Home,
+}
+
+/// A folder that goes when it is dropped.
+struct Home(PathBuf);
+
+impl Deref for Customers {
+    type Target = e2e::people::People;
+
+    fn deref(&self) -> &Self::Target {
+        &self.everything
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What is left is in a folder for things that are left.
+        let _ = remove_dir_all(&self.0);
+    }
+}
+
 /// A world that the tests of a suite use one after the other.
 type Shared = Mutex<Option<World>>;
 
@@ -108,7 +134,7 @@ impl World {
         let operator = Actor::service_account(cluster, NAMESPACE, SERVICE_ACCOUNT).await?;
         let entitler = Actor::create(cluster, NAMESPACE, "e2e-entitler").await?;
         entitler.bind_everywhere(cluster, "nakhoda-entitler").await?;
-        let billing = Actor::service_account(cluster, NAMESPACE, "nakhoda-api-server").await?;
+        let billing = Actor::service_account(cluster, NAMESPACE, api_process::SERVICE_ACCOUNT).await?;
         let people = People { admin, entitler: entitler.client(None)?, billing: billing.client(None)? };
         let mut config = ProxyConfig::new(&cluster.server().url);
         if let Some(ca) = &cluster.server().ca {
@@ -178,6 +204,11 @@ impl World {
         Tenant::unmade(self.people.clone(), tenant).named(name)
     }
 
+    /// A tenant that somebody else has made.
+    pub fn tenant_of(&self, name: &str) -> Tenant {
+        Tenant::unmade(self.people.clone(), name)
+    }
+
     /// A tenant with one PostgreSQL that serves.
     pub async fn tenant_with_db(&self, name: &str) -> Result<(Tenant, Instance)> {
         let limits = json!({"instances": 5, "cpu": "10", "memory": "10Gi", "storage": "1Ti"});
@@ -186,6 +217,20 @@ impl World {
         db.entitle().await?;
         db.settled_in(Phase::Running, BOUND).await?;
         Ok((tenant, db))
+    }
+
+    /// Starts PostgreSQL, a mail catcher and the API server, which has its own rights in this cluster.
+    pub async fn customers(&self, name: &str) -> Result<Customers> {
+        let cluster = self.cluster();
+        let actor = Actor::service_account(cluster, NAMESPACE, api_process::SERVICE_ACCOUNT).await?;
+        let kubeconfig = actor.write_kubeconfig(&cluster.kubeconfig(&format!("api-{name}")), None)?;
+        let home = Path::new("/var/tmp").join(format!("nakhoda-customers-{}-{name}", std::process::id()));
+        let program = api_process::program()?;
+        let start =
+            Start { program: &program, database: Where::Forgotten, kubeconfig: Some(&kubeconfig), env: &[] };
+        let everything = e2e::people::People::start(&home, Story::quiet(), start).await?;
+        everything.walk_administrator().await?;
+        Ok(Customers { everything, _home: Home(home) })
     }
 
     /// Orders an instance; `spec` is the whole spec.

@@ -1,12 +1,12 @@
 //! `POST /admin/users/bulk`
 
-use super::{Trace, reason};
 use crate::{
     http::{
         App,
+        admin::{Trace, reason},
         auth::Administrator,
         body::Body,
-        problem::{self, Code, Problem, Result},
+        problem::{Code, Problem, Result},
     },
     users::{
         Role, account,
@@ -60,9 +60,10 @@ pub(super) struct RowResult {
     /// Whether it is so now.
     done: bool,
     /// Why not: the code of the problem.
-    #[schema(example = "user.last_administrator")]
+    #[schema(value_type = Option<Code>, required = true)]
     code: Option<&'static str>,
     /// Why not, for people.
+    #[schema(required = true)]
     detail: Option<String>,
 }
 
@@ -82,9 +83,6 @@ pub(super) struct BulkResult {
     request_body = Bulk,
     responses(
         (status = 200, body = BulkResult),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
     ),
 )]
 pub(super) async fn bulk(

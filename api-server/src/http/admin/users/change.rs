@@ -1,9 +1,10 @@
 //! `PATCH /admin/users/{id}`
 
-use super::{Trace, read::answer, reason};
+use super::read::answer;
 use crate::{
     http::{
         App,
+        admin::{Trace, reason},
         auth::Administrator,
         body::Body,
         etag::IfMatch,
@@ -32,7 +33,7 @@ pub(super) struct ChangeUser {
     /// The language of mails.
     language: Option<Language>,
     /// The address, for which the administrator vouches. The old one is told, and sessions end.
-    #[schema(example = "ayu@example.org", max_length = 254)]
+    #[schema(example = "ayu@example.org", format = Email, max_length = 254)]
     email: Option<String>,
     /// Why, for the audit log.
     #[schema(max_length = 500)]
@@ -52,12 +53,9 @@ pub(super) struct ChangeUser {
     request_body = ChangeUser,
     responses(
         (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The address is taken, or the user is deleted."),
         (status = 412, body = problem::Body, content_type = "application/problem+json", description = "It was changed in the meantime."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
         (status = 428, body = problem::Body, content_type = "application/problem+json", description = "`If-Match` is missing."),
     ),
 )]

@@ -1,9 +1,9 @@
 //! `POST /admin/users`
 
-use super::{Trace, reason};
 use crate::{
     http::{
         App,
+        admin::{Trace, reason},
         auth::Administrator,
         body::Body,
         idempotency::{self, Begun, Key},
@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateUser {
     /// The address, for which the administrator vouches.
-    #[schema(example = "ayu@example.com", max_length = 254)]
+    #[schema(example = "ayu@example.com", format = Email, max_length = 254)]
     email: String,
     /// What they are called.
     #[schema(example = "Ayu Lestari", min_length = 1, max_length = 100)]
@@ -55,8 +55,6 @@ pub(super) struct CreateUser {
     request_body = CreateUser,
     responses(
         (status = 201, body = UserView, headers(("Location" = String, description = "Where the user is read."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The address is taken, or the first request with this key is still under way."),
         (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted, or the key was used with another body."),
     ),

@@ -5,7 +5,7 @@ use crate::{
         App,
         auth::Administrator,
         pagination::{List, Page},
-        problem::{self, Result},
+        problem::Result,
         view::UserView,
     },
     users::directory::{self, Filter, Sort},
@@ -20,18 +20,9 @@ use utoipa::ToSchema;
     path = "/users",
     tag = "users",
     security(("access_token" = [])),
-    params(
-        Filter,
-        ("sort" = Option<String>, Query, description = "`created_at`, `email` or `name`, with a `-` before it for the other direction; `-created_at` where it is not said."),
-        ("page[size]" = Option<u32>, Query, description = "Rows of a page, 1 to 100; 20 where it is not said."),
-        ("page[after]" = Option<String>, Query, description = "As the link to the next page has it."),
-        ("page[before]" = Option<String>, Query, description = "As the link to the page before has it."),
-    ),
+    params(List<Filter, Sort>),
     responses(
         (status = 200, body = Page<UserView>),
-        (status = 400, body = problem::Body, content_type = "application/problem+json", description = "A filter, sort or place that is not known."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
     ),
 )]
 pub(super) async fn list(
@@ -71,8 +62,6 @@ pub(super) struct UserStats {
     security(("access_token" = [])),
     responses(
         (status = 200, body = UserStats),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
     ),
 )]
 pub(super) async fn stats(State(state): App, _admin: Administrator) -> Result<Json<UserStats>> {

@@ -4,20 +4,12 @@ mod bulk;
 mod change;
 mod create;
 mod list;
+mod quota;
 mod read;
 mod verbs;
 
-use crate::{
-    audit::Actor,
-    http::{
-        problem::{Code, FieldError, Problem, Result},
-        request::{ClientAddress, RequestId},
-    },
-    sessions::Principal,
-    state::State,
-};
-use axum::extract::FromRequestParts;
-use std::{convert::Infallible, sync::Arc};
+use crate::state::State;
+use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes.
@@ -30,41 +22,5 @@ pub(super) fn routes() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(verbs::activate))
         .routes(routes!(verbs::deactivate))
         .routes(routes!(verbs::set_role))
-}
-
-/// From where and by which request an administrator changes something.
-pub(super) struct Trace {
-    address: ClientAddress,
-    request_id: RequestId,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Trace {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        state: &S,
-    ) -> Result<Self, Infallible> {
-        Ok(Self {
-            address: ClientAddress::from_request_parts(parts, state).await?,
-            request_id: RequestId::from_request_parts(parts, state).await?,
-        })
-    }
-}
-
-impl Trace {
-    fn actor(self, principal: &Principal) -> Actor {
-        Actor::of(principal, self.address, self.request_id.0)
-    }
-}
-
-/// A reason that is bearable to read.
-fn reason(reason: Option<String>) -> Result<Option<String>> {
-    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-        let error =
-            FieldError { field: "reason".to_owned(), message: "has more than 500 characters".to_owned() };
-        return Err(Problem::fields(Code::Invalid, vec![error]));
-    }
-    Ok(reason)
+        .routes(routes!(quota::read, quota::set))
 }

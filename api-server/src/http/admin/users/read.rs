@@ -26,8 +26,6 @@ use axum::{
     params(("id" = uuid::Uuid, Path, description = "The user.")),
     responses(
         (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
     ),
 )]

@@ -1,9 +1,10 @@
 //! `DELETE /admin/users/{id}`, `POST …/activate`, `POST …/deactivate`, `PUT …/role`
 
-use super::{Trace, read::answer, reason};
+use super::read::answer;
 use crate::{
     http::{
         App,
+        admin::{Because, Trace, reason},
         auth::Administrator,
         body::Body,
         path::Id,
@@ -21,15 +22,6 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Why.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Because {
-    /// Why, for the audit log.
-    #[schema(max_length = 500)]
-    reason: Option<String>,
-}
 
 async fn apply(
     state: &state::State,
@@ -59,11 +51,8 @@ async fn apply(
     request_body = Because,
     responses(
         (status = 204, description = "It is so."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
     ),
 )]
 pub(super) async fn delete(
@@ -86,12 +75,9 @@ pub(super) async fn delete(
     params(("id" = uuid::Uuid, Path, description = "The user.")),
     request_body = Because,
     responses(
-        (status = 200, body = UserView),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+        (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
     ),
 )]
 pub(super) async fn activate(
@@ -113,12 +99,9 @@ pub(super) async fn activate(
     params(("id" = uuid::Uuid, Path, description = "The user.")),
     request_body = Because,
     responses(
-        (status = 200, body = UserView),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+        (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted, or is the last administrator."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
     ),
 )]
 pub(super) async fn deactivate(
@@ -151,12 +134,9 @@ pub(super) struct SetRole {
     params(("id" = uuid::Uuid, Path, description = "The user.")),
     request_body = SetRole,
     responses(
-        (status = 200, body = UserView),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+        (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted, or is the last administrator."),
-        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
     ),
 )]
 pub(super) async fn set_role(

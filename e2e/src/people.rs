@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::cargo;
 use crate::api_process::{self, ApiServer, Settings};
 use crate::mail_catcher::MailCatcher;
 use crate::postgres::{APPLICATION, Durability, OWNER, Postgres};
@@ -20,16 +19,19 @@ use crate::story::Story;
 
 const DATABASE: &str = "nakhoda";
 /// Good enough where nobody can reach it from outside.
-const PASSWORD: &str = "kapal layar putih 7";
-const ADMINISTRATOR: &str = "admin@nakhoda.test";
+pub const PASSWORD: &str = "kapal layar putih 7";
+/// The administrator's address.
+pub const ADMINISTRATOR: &str = "admin@nakhoda.test";
 /// How long a mail may take.
 const MAIL: Duration = Duration::from_secs(30);
 
 /// What runs for people. Dropping it stops it, the API server first.
 #[derive(Debug)]
-pub(super) struct People {
-    pub(super) api: ApiServer,
-    pub(super) mail: MailCatcher,
+pub struct People {
+    /// The API server.
+    pub api: ApiServer,
+    /// Where mail goes.
+    pub mail: MailCatcher,
     /// Ours; none where `DATABASE_URL` names another.
     postgres: Option<Postgres>,
 }
@@ -40,22 +42,45 @@ struct Addresses {
     migrate: String,
 }
 
+/// Which database is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// The one that `DATABASE_URL` names, or one that is kept for the next run.
+    Kept,
+    /// One for this run alone.
+    Forgotten,
+}
+
+/// How to start it all.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The built API server.
+    pub program: &'a Path,
+    /// Which database.
+    pub database: Where,
+    /// Whose rights the API server has in a cluster; none: it runs without one.
+    pub kubeconfig: Option<&'a Path>,
+    /// Settings of the API server beside the usual ones, as variables.
+    pub env: &'a [(&'a str, &'a str)],
+}
+
 impl People {
     /// Starts it all in `dir`.
-    pub(super) async fn start(dir: &Path, story: Story) -> Result<Self> {
+    pub async fn start(dir: &Path, story: Story, start: Start<'_>) -> Result<Self> {
+        let Start { program, database: which, kubeconfig, env } = start;
         let logs = dir.join("logs");
         fs::create_dir_all(&logs)?;
-        let (postgres, addresses) = database(dir, &logs, story).await?;
-        let program = cargo::build_api_server().await?;
-        story.step("API server built");
-        api_process::migrate(&program, &addresses.migrate)?;
+        let (postgres, addresses) = database(dir, &logs, story, which).await?;
+        api_process::migrate(program, &addresses.migrate)?;
         story.step("database migrated, as the owner of its tables");
         let (mail, secret) = (MailCatcher::start().await?, secret(&dir.join("api-secret"))?);
         let settings = Settings {
-            program: &program,
+            program,
             database: addresses.serve,
             secret: &secret,
             smtp: mail.url(),
+            kubeconfig,
+            env,
             port: None,
             logs: &logs,
         };
@@ -66,13 +91,13 @@ impl People {
     }
 
     /// The programs, in the order they are to end.
-    pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
         std::iter::once(self.api.process()).chain(self.postgres.as_ref().map(Postgres::process))
     }
 
     /// Walks the story: an administrator and a customer come in.
-    pub(super) async fn walk(&self, story: Story) -> Result<()> {
-        self.set_first_password().await?;
+    pub async fn walk(&self, story: Story) -> Result<()> {
+        self.walk_administrator().await?;
         story.step(format!("administrator {ADMINISTRATOR} can log in (password: {PASSWORD})"));
         let email = self.customer().await?;
         story.step(format!("customer {email} registered"));
@@ -91,7 +116,7 @@ impl People {
 
     /// An administrator of an earlier run has a password already. A new one has been mailed a link; one whose run ended before the link
     /// was followed asks for another. Either is good.
-    async fn set_first_password(&self) -> Result<()> {
+    pub async fn walk_administrator(&self) -> Result<()> {
         if self.log_in(ADMINISTRATOR).await.is_ok() {
             return Ok(());
         }
@@ -103,8 +128,8 @@ impl People {
         self.log_in(ADMINISTRATOR).await.map(drop)
     }
 
-    /// Registers somebody new.
-    async fn customer(&self) -> Result<String> {
+    /// Registers somebody new; the address.
+    pub async fn customer(&self) -> Result<String> {
         let [a, b, c, d, ..] = random()?;
         let email = format!("customer-{:08x}@nakhoda.test", u32::from_be_bytes([a, b, c, d]));
         let body = json!({"email": email, "password": PASSWORD, "name": "A customer", "language": "EN"});
@@ -112,19 +137,21 @@ impl People {
         Ok(email)
     }
 
-    async fn mailed_token(&self, email: &str, nth: usize) -> Result<String> {
+    /// The token in the link of the `nth` mail to an address, from 1 on.
+    pub async fn mailed_token(&self, email: &str, nth: usize) -> Result<String> {
         let mail = self.mail.nth_to(email, nth, MAIL).await?;
         mail.link_parameter("token").with_context(|| format!("no link in the mail to {email}: {}", mail.text))
     }
 
-    async fn log_in(&self, email: &str) -> Result<String> {
+    /// Logs in; the access token.
+    pub async fn log_in(&self, email: &str) -> Result<String> {
         let body = json!({"email": email, "password": PASSWORD});
         let answer = self.api.must("POST", "/api/v1/auth/login", None, Some(&body)).await?;
         Ok(answer.pointer("/tokens/access_token").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     /// Returns when a program has ended.
-    pub(super) async fn death(&self) -> String {
+    pub async fn death(&self) -> String {
         match &self.postgres {
             Some(postgres) => {
                 let (api, database) =
@@ -137,14 +164,22 @@ impl People {
 }
 
 /// The database that `DATABASE_URL` and `NAKHODA_OWNER_DATABASE_URL` name, or one started here.
-async fn database(dir: &Path, logs: &Path, story: Story) -> Result<(Option<Postgres>, Addresses)> {
-    if let Ok(serve) = std::env::var("DATABASE_URL") {
+async fn database(
+    dir: &Path,
+    logs: &Path,
+    story: Story,
+    which: Where,
+) -> Result<(Option<Postgres>, Addresses)> {
+    if let Ok(serve) = std::env::var("DATABASE_URL")
+        && which == Where::Kept
+    {
         let migrate = std::env::var("NAKHODA_OWNER_DATABASE_URL").unwrap_or_else(|_| serve.clone());
         story.step("using the database of DATABASE_URL");
         return Ok((None, Addresses { serve, migrate }));
     }
     let home = home(dir)?;
-    let postgres = Postgres::start(&home, logs, Durability::Kept).await?;
+    let durability = if which == Where::Kept { Durability::Kept } else { Durability::Forgotten };
+    let postgres = Postgres::start(&home, logs, durability).await?;
     postgres.make_database(DATABASE)?;
     story.step(format!("PostgreSQL ready, its data in {}", home.display()));
     let addresses =
@@ -153,7 +188,7 @@ async fn database(dir: &Path, logs: &Path, story: Story) -> Result<(Option<Postg
 }
 
 /// Where the database's data goes: beside everything else, unless its unprivileged user can't get there.
-pub(super) fn home(dir: &Path) -> Result<PathBuf> {
+pub fn home(dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(dir)?;
     let dir = dir.canonicalize()?;
     let is_open = |path: &Path| fs::metadata(path).is_ok_and(|entry| entry.permissions().mode() & 0o001 != 0);

@@ -1,0 +1,139 @@
+//! The cluster: the resources that this API writes there and reads from there. Nothing of them is kept in the database.
+
+pub mod quota;
+
+use crate::http::problem::{Code, FieldError, Problem};
+use kube::{
+    Client, Config,
+    config::InferConfigError,
+    core::{Status, response::StatusCause},
+};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How long one call may take.
+const CALL: Duration = Duration::from_secs(5);
+/// What to do when there is none.
+const NONE: &str = "This installation was started without a cluster (--cluster none).";
+
+/// How many calls may be under way: a cluster that hangs must not fill this process.
+const AT_ONCE: usize = 64;
+
+/// The way to the cluster.
+pub struct Cluster {
+    client: Option<Client>,
+    calls: Semaphore,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("is_there", &self.client.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no way to the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Nothing says where it is.
+    #[error(
+        "no Kubernetes API server is configured: set KUBECONFIG, or start with --cluster none, without what needs one"
+    )]
+    NotConfigured(#[from] InferConfigError),
+    /// What says where it is can't be used.
+    #[error("the cluster's configuration can't be used")]
+    Client(#[from] Box<kube::Error>),
+}
+
+/// Why a call had no success.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    /// There is no cluster.
+    #[error("{NONE}")]
+    NoCluster,
+    /// It took too long.
+    #[error("the cluster did not answer in time")]
+    TimedOut,
+    /// The cluster says no, or can't be reached.
+    #[error(transparent)]
+    Kube(#[from] Box<kube::Error>),
+}
+
+impl Cluster {
+    /// None: whatever needs one answers that it is not there.
+    pub fn none() -> Self {
+        Self { client: None, calls: Semaphore::new(0) }
+    }
+
+    /// The one that the environment names: `KUBECONFIG`, or the pod's own.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn infer() -> Result<Self, ClusterError> {
+        let mut config = Config::infer().await?;
+        // What to try again, and when, is the caller's to decide.
+        config.default_retry = false;
+        config.connect_timeout = Some(CALL);
+        config.read_timeout = Some(CALL);
+        let client = Client::try_from(config).map_err(Box::new)?;
+        Ok(Self { client: Some(client), calls: Semaphore::new(AT_ONCE) })
+    }
+
+    /// Makes one call, which ends in time.
+    async fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
+    ) -> Result<T, CallError> {
+        let client = self.client.clone().ok_or(CallError::NoCluster)?;
+        let bounded = async {
+            let _place = self.calls.acquire().await;
+            call(client).await
+        };
+        let done = tokio::time::timeout(CALL, bounded).await.map_err(|_| CallError::TimedOut)?;
+        done.map_err(|error| CallError::Kube(Box::new(error)))
+    }
+}
+
+impl CallError {
+    /// What the API server says, where it is that which says no.
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Kube(error) => match &**error {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            Self::NoCluster | Self::TimedOut => None,
+        }
+    }
+
+    /// The fields that other managers have, with what the API server says of each.
+    fn managed(&self) -> Vec<String> {
+        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
+        let of_managers = causes.into_iter().flatten().filter(|cause| cause.reason == "FieldManagerConflict");
+        of_managers.map(|cause| format!("{} ({})", cause.field, cause.message)).collect()
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let status = error.status();
+        if let Some(status) = status.filter(|status| status.code == 422) {
+            let causes = status.details.as_ref().map(|details| details.causes.clone()).unwrap_or_default();
+            let errors = causes.into_iter().map(field_error).collect();
+            return Self::fields(Code::Invalid, errors);
+        }
+        if let Some(status) = status.filter(|status| status.code == 403) {
+            tracing::error!(message = status.message, "the cluster refuses what this API must be able to do");
+            return Self::new(Code::Internal);
+        }
+        tracing::warn!(error = error.to_string(), "a call to the cluster failed");
+        let detail = match error {
+            CallError::NoCluster => NONE,
+            CallError::TimedOut | CallError::Kube(_) => "The cluster can't be asked right now.",
+        };
+        Self::unavailable(detail)
+    }
+}
+
+fn field_error(cause: StatusCause) -> FieldError {
+    FieldError { field: cause.field.trim_start_matches("spec.").to_owned(), message: cause.message }
+}

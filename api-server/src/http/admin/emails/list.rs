@@ -1,0 +1,111 @@
+//! `GET /admin/emails`, `GET /admin/emails/{id}`
+
+use super::EmailView;
+use crate::{
+    http::{
+        App,
+        auth::Administrator,
+        pagination::{List, Page, Place, SortField},
+        path::Id,
+        problem::{self, Code, Problem, Result},
+    },
+    mail::{
+        Kind,
+        store::{self, Query, Status},
+    },
+    users::email::Email,
+};
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+/// Which mails.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filter {
+    /// To which user.
+    user_id: Option<Uuid>,
+    /// To which address.
+    recipient: Option<String>,
+    /// About what.
+    #[param(inline)]
+    kind: Option<Kind>,
+    /// What became of them.
+    status: Option<Status>,
+}
+
+/// Mails are sorted by when they were written.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct ByTime;
+
+impl SortField for ByTime {
+    const ALL: &'static [(&'static str, Self)] = &[("created_at", Self)];
+    const DESCENDING: bool = true;
+}
+
+/// What became of mails, of the last ninety days.
+#[utoipa::path(
+    get,
+    path = "/emails",
+    tag = "emails",
+    security(("access_token" = [])),
+    params(
+        Filter,
+        ("sort" = Option<String>, Query, description = "`created_at`, or `-created_at` for newest first, which is the default."),
+        ("page[size]" = Option<u32>, Query, description = "Rows of a page, 1 to 100; 20 where it is not said."),
+        ("page[after]" = Option<String>, Query, description = "As the link to the next page has it."),
+        ("page[before]" = Option<String>, Query, description = "As the link to the page before has it."),
+    ),
+    responses(
+        (status = 200, body = Page<EmailView>),
+        (status = 400, body = problem::Body, content_type = "application/problem+json", description = "A filter, sort or place that is not known."),
+        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+    ),
+)]
+pub(super) async fn list(
+    State(state): App,
+    _admin: Administrator,
+    list: List<Filter, ByTime>,
+) -> Result<Json<Page<EmailView>>> {
+    let beyond = match &list.place {
+        Place::Start => None,
+        Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
+    };
+    let Filter { user_id, recipient, kind, status } = &list.filter;
+    let query = Query {
+        user_id: *user_id,
+        // As addresses are kept; what is none is nobody's.
+        recipient: recipient
+            .as_ref()
+            .map(|text| Email::parse(text).map_or_else(|_| text.clone(), |email| email.as_str().to_owned())),
+        kind: kind.map(Kind::as_str),
+        status: *status,
+        beyond,
+        descending: list.reads_descending(),
+        limit: i64::from(list.size) + 1,
+    };
+    let mails = store::list(&state.db, &query).await?;
+    Ok(Json(list.page(mails, |mail| (String::new(), mail.id), None)))
+}
+
+/// What became of a mail.
+#[utoipa::path(
+    get,
+    path = "/emails/{id}",
+    tag = "emails",
+    security(("access_token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The mail.")),
+    responses(
+        (status = 200, body = EmailView),
+        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
+        (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such mail."),
+    ),
+)]
+pub(super) async fn read(State(state): App, _admin: Administrator, Id(id): Id) -> Result<Json<EmailView>> {
+    let mail = store::find(&state.db, id).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(Json(mail.into()))
+}
