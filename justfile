@@ -24,6 +24,18 @@ test *arguments:
 bench *arguments:
     cargo dev bench {{ arguments }}
 
+# What a flood of logins does to everybody else (docs/BENCHMARKS.md)
+bench-logins *arguments:
+    cargo dev bench-logins {{ arguments }}
+
+# Pictures of every mail and of the API's page, in target/pictures
+pictures *arguments:
+    cargo dev with-api e2e/pictures/run {{ arguments }}
+
+# The API's document by tools that others wrote: linted, compiled into a client, fuzzed (docs/CONTRACT.md); --seconds 300 is the full form
+contract *arguments:
+    e2e/contract/prove {{ arguments }}
+
 # What CI runs
 ci:
     .ci/run

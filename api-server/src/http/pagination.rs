@@ -137,6 +137,7 @@ fn no_nul(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
         && matches!(&schema.schema_type, SchemaType::Type(Type::String) | SchemaType::Array(_))
         && schema.format.is_none()
+        && schema.enum_values.is_none()
     {
         schema.pattern = Some(r"^[^\u0000]*$".to_owned());
     }

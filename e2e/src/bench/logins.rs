@@ -18,7 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::footprint::Footprint;
 use super::report::{Figure, Machine};
@@ -115,7 +115,12 @@ impl Caller {
             while pause * count < begun.elapsed() {
                 count += 1;
                 if running.len() < MOST {
-                    running.spawn(call(count));
+                    // Spread, so that of two kinds of calls it is not always the same that comes first in a tick.
+                    let (later, call) = (Duration::from_millis(u64::from(count) * 7919 % 23), call(count));
+                    running.spawn(async move {
+                        sleep(later).await;
+                        call.await
+                    });
                 }
             }
             while let Some(Ok(one)) = running.try_join_next() {
