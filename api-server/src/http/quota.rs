@@ -100,8 +100,10 @@ pub struct AdminQuotaView {
     tenant: String,
     /// Their namespace, once there is one.
     #[schema(example = "customer-u0192a000000070008000000000000000")]
+    #[schema(required = true)]
     namespace: Option<String>,
     /// How far the operator is with these limits; none while it has said nothing of them.
+    #[schema(required = true)]
     progress: Option<ProgressView>,
 }
 

@@ -27,8 +27,9 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// What a mail is about.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, ToSchema)]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
         #[schema(as = EmailKind)]
-        pub enum Kind { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+        pub enum Kind { $($(#[$doc])* $name,)* }
 
         impl Kind {
             /// All of them.

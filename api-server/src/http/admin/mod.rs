@@ -7,7 +7,7 @@ mod users;
 use crate::{
     audit::Actor,
     http::{
-        problem::{Code, FieldError, Problem, Result},
+        problem::{Code, Problem, Result},
         request::{ClientAddress, RequestId},
     },
     sessions::Principal,
@@ -64,11 +64,9 @@ impl Trace {
 
 /// A reason that is bearable to read.
 fn reason(reason: Option<String>) -> Result<Option<String>> {
-    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+    // As it came, spaces around it too: the document knows of no others.
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-        let error =
-            FieldError { field: "reason".to_owned(), message: "has more than 500 characters".to_owned() };
-        return Err(Problem::fields(Code::Invalid, vec![error]));
+        return Err(Problem::field(Code::Invalid, "reason", "has more than 500 characters"));
     }
-    Ok(reason)
+    Ok(reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty()))
 }

@@ -2,12 +2,7 @@
 
 use crate::{
     cluster::quota::Quota,
-    http::{
-        App,
-        auth::CurrentUser,
-        problem::{self, Result},
-        quota::QuotaView,
-    },
+    http::{App, auth::CurrentUser, problem::Result, quota::QuotaView},
 };
 use axum::{Json, extract::State};
 
@@ -19,8 +14,6 @@ use axum::{Json, extract::State};
     security(("access_token" = [])),
     responses(
         (status = 200, body = QuotaView),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 503, body = problem::Body, content_type = "application/problem+json", description = "The cluster can't be asked right now."),
     ),
 )]
 pub(super) async fn read(State(state): App, CurrentUser(principal): CurrentUser) -> Result<Json<QuotaView>> {

@@ -51,18 +51,9 @@ impl SortField for ByTime {
     path = "/emails",
     tag = "emails",
     security(("access_token" = [])),
-    params(
-        Filter,
-        ("sort" = Option<String>, Query, description = "`created_at`, or `-created_at` for newest first, which is the default."),
-        ("page[size]" = Option<u32>, Query, description = "Rows of a page, 1 to 100; 20 where it is not said."),
-        ("page[after]" = Option<String>, Query, description = "As the link to the next page has it."),
-        ("page[before]" = Option<String>, Query, description = "As the link to the page before has it."),
-    ),
+    params(List<Filter, ByTime>),
     responses(
         (status = 200, body = Page<EmailView>),
-        (status = 400, body = problem::Body, content_type = "application/problem+json", description = "A filter, sort or place that is not known."),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
     ),
 )]
 pub(super) async fn list(
@@ -100,8 +91,6 @@ pub(super) async fn list(
     params(("id" = uuid::Uuid, Path, description = "The mail.")),
     responses(
         (status = 200, body = EmailView),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such mail."),
     ),
 )]

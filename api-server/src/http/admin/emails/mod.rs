@@ -31,6 +31,7 @@ pub(super) struct EmailView {
     /// Its `Message-ID`, the same at every try.
     message_id: String,
     /// To which user, where it is known.
+    #[schema(required = true)]
     user_id: Option<Uuid>,
     /// To which address; `deleted` where it is not kept.
     #[schema(example = "ayu@example.com")]
@@ -47,10 +48,13 @@ pub(super) struct EmailView {
     /// When it was written.
     created_at: Timestamp,
     /// When it is tried next, where it is to be.
+    #[schema(required = true)]
     next_attempt_at: Option<Timestamp>,
     /// When the mail server took it.
+    #[schema(required = true)]
     sent_at: Option<Timestamp>,
     /// What went wrong last.
+    #[schema(required = true)]
     last_error: Option<String>,
 }
 

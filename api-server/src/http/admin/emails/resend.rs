@@ -31,8 +31,6 @@ use axum::{extract::State, http::StatusCode, response::Response};
     request_body = Because,
     responses(
         (status = 200, body = EmailView),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such mail."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The address is not kept any more, or nobody needs the mail; or the first request with this key is still under way."),
         (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted, or the key was used with another body."),

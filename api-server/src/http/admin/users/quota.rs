@@ -62,11 +62,8 @@ fn answer(quota: &Quota) -> Response {
     params(("id" = uuid::Uuid, Path, description = "The user.")),
     responses(
         (status = 200, body = AdminQuotaView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted."),
-        (status = 503, body = problem::Body, content_type = "application/problem+json", description = "The cluster can't be asked right now."),
     ),
 )]
 pub(super) async fn read(State(state): App, _admin: Administrator, Id(id): Id) -> Result<Response> {
@@ -88,14 +85,11 @@ pub(super) async fn read(State(state): App, _admin: Administrator, Id(id): Id) -
     request_body = SetQuota,
     responses(
         (status = 200, body = AdminQuotaView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
-        (status = 401, body = problem::Body, content_type = "application/problem+json", description = "Not logged in."),
-        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "Not an administrator."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted, or another tool manages the limits."),
         (status = 412, body = problem::Body, content_type = "application/problem+json", description = "It was changed in the meantime."),
         (status = 422, body = problem::Body, content_type = "application/problem+json", description = "Values can't be accepted."),
         (status = 428, body = problem::Body, content_type = "application/problem+json", description = "`If-Match` is missing."),
-        (status = 503, body = problem::Body, content_type = "application/problem+json", description = "The cluster can't be asked right now."),
     ),
 )]
 pub(super) async fn set(
