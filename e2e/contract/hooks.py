@@ -108,16 +108,17 @@ def tell() -> None:
 
 @schemathesis.check
 class the_fuzzing_gets_somewhere:
-    """Where nothing is let in, nothing is proven: each operation is called, and in the whole an administrator gets each done."""
+    """Where nothing is let in, nothing is proven: in the whole, each operation is called, and an administrator gets each done."""
 
     def after_run(self, ctx):
+        # How far one comes in a time is the machine's.
+        if PART != "whole":
+            return
         missing = sorted(label for label in OPERATIONS if not seen[label])
         assert not missing, f"never called: {missing}"
-        if CALLER is None or PART != "whole":
-            return
         # What needs a cluster says so: there is none here.
         undone = [label for label in OPERATIONS if not is_done(label) and 503 not in seen[label]]
-        assert not undone, f"never done: {undone}; say in people.py what a right call of it is"
+        assert CALLER is None or not undone, f"never done: {undone}; say in people.py what a right call of it is"
 
 
 # What is right though schemathesis can't know it.

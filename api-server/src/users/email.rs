@@ -37,7 +37,8 @@ impl Email {
     /// # Errors
     /// [`EmailError`].
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        if text.len() > 4 * LONGEST {
+        // As it came: the document knows of no trimming.
+        if text.chars().count() > LONGEST {
             return Err(EmailError::TooLong);
         }
         let text: String = text.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect();
@@ -127,6 +128,7 @@ mod tests {
         }
         assert_eq!(read(&format!("{}@example.com", "a".repeat(65))), Err(EmailError::TooLong));
         assert_eq!(read(&"a".repeat(100_000)), Err(EmailError::TooLong));
+        assert_eq!(read(&format!("a@example.com{}", " ".repeat(250))), Err(EmailError::TooLong));
     }
 
     proptest! {

@@ -27,13 +27,15 @@ pub async fn log_in(
     user_agent: Option<&str>,
 ) -> Result<(User, Issued), Problem> {
     let now = state.clock.now();
+    // Before anything is counted or read: whoever is turned away because too many wait has not guessed wrong.
+    let place = state.hasher.place()?;
     let network = address.network();
     let found = store::find_by_email(&state.db, email).await?;
     let id = found.as_ref().map(|(user, _)| user.id);
     let is_known = backoff::is_known(&state.db, id, &network, now).await?;
     backoff::admit(&state.db, email.as_str(), &network, is_known, now).await?;
     let hash = found.as_ref().and_then(|(_, hash)| hash.as_deref());
-    let matches = state.hasher.verify(password, hash).await?;
+    let matches = state.hasher.verify_at(place, password, hash).await?;
     let (Some((user, hash)), true) = (found, matches != Matches::No) else {
         state.metrics.logged_in("refused");
         return Err(Problem::new(Code::BadCredentials));

@@ -130,7 +130,7 @@ pub fn parse_name(text: &str) -> Result<String, NameError> {
         Err(NameError::Control)
     } else if name.contains("://") || name.to_lowercase().contains("www.") {
         Err(NameError::Link)
-    } else if name.chars().count() > 100 {
+    } else if text.chars().count() > 100 {
         Err(NameError::TooLong)
     } else {
         Ok(name.to_owned())
@@ -150,5 +150,11 @@ mod tests {
         assert_eq!(parse_name("a\u{202e}b"), Err(NameError::Control));
         assert_eq!(parse_name(&"é".repeat(101)), Err(NameError::TooLong));
         assert!(parse_name(&"é".repeat(100)).is_ok());
+        let padded = format!("Ayu{}", " ".repeat(98));
+        assert_eq!(
+            parse_name(&padded),
+            Err(NameError::TooLong),
+            "as it came: the document knows of no trimming"
+        );
     }
 }

@@ -11,7 +11,7 @@ use argon2::{
 use rayon::ThreadPool;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// The fewest characters.
@@ -57,11 +57,12 @@ impl Password {
             return Err(PasswordError::TooLong);
         }
         let password = Self::given(text);
-        let length = password.0.expose_secret().chars().count();
-        if length < SHORTEST {
+        // As it came too: the document knows of no compatibility form, in which some characters are several.
+        let (sent, length) = (text.chars().count(), password.0.expose_secret().chars().count());
+        if sent.min(length) < SHORTEST {
             return Err(PasswordError::TooShort);
         }
-        if length > LONGEST {
+        if sent.max(length) > LONGEST {
             return Err(PasswordError::TooLong);
         }
         let mut known: Vec<&str> = known.to_vec();
@@ -110,6 +111,10 @@ fn threads(count: usize) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
         .panic_handler(|_| tracing::error!("hashing a password panicked"))
         .build()
 }
+
+/// A place in the queue of what is to be hashed.
+#[derive(Debug)]
+pub struct Place(#[expect(dead_code, reason = "it is held until the hash is made")] OwnedSemaphorePermit);
 
 /// Why hashing failed.
 #[derive(Debug, thiserror::Error)]
@@ -191,15 +196,37 @@ impl Hasher {
         .await
     }
 
+    /// Takes a place in the queue.
+    ///
+    /// # Errors
+    /// 429 when too many wait.
+    pub fn place(&self) -> Result<Place, Problem> {
+        let place = Arc::clone(&self.queue).try_acquire_owned();
+        place.map(Place).map_err(|_| Problem::rate_limited(Duration::from_secs(2)))
+    }
+
     /// Compares a password with a hash; with none it takes as long and is another.
     ///
     /// # Errors
     /// 429 when too many wait.
     pub async fn verify(&self, password: &Password, hash: Option<&str>) -> Result<Matches, Problem> {
+        self.verify_at(self.place()?, password, hash).await
+    }
+
+    /// The same at a place that was taken before.
+    ///
+    /// # Errors
+    /// None but our own.
+    pub async fn verify_at(
+        &self,
+        place: Place,
+        password: &Password,
+        hash: Option<&str>,
+    ) -> Result<Matches, Problem> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or(&self.nobody).to_owned();
-        self.run(move || {
+        self.run_at(place, move || {
             let parsed = PasswordHash::new(&hash).map_err(HashError::Unreadable)?;
             let is_it = argon2.verify_password(password.0.expose_secret().as_bytes(), &parsed).is_ok();
             let params = Params::try_from(&parsed).map_err(HashError::Hash)?;
@@ -218,9 +245,14 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else {
-            return Err(Problem::rate_limited(Duration::from_secs(2)));
-        };
+        self.run_at(self.place()?, work).await
+    }
+
+    async fn run_at<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, Problem> {
         let slot =
             Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Problem::new(Code::Unavailable))?;
         let (tell, told) = tokio::sync::oneshot::channel();

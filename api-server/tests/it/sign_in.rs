@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use api_server::serve::Settings;
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -269,5 +270,25 @@ async fn a_limit_holds_across_replicas_and_says_when_to_come_again() -> Result<(
     assert_eq!(refused, 4);
     settings_alike.clock.advance(SignedDuration::from_mins(1));
     assert_eq!(settings_alike.api.refresh("nkr_nothing").await?.code(), "auth.invalid_refresh_token");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_because_too_many_log_in_has_not_guessed_wrong() -> Result<()> {
+    let slow = |settings: &mut Settings| {
+        settings.passwords.argon2_memory_kib = 8 * 1024;
+        settings.passwords.argon2_at_once = 1;
+    };
+    let world = World::with(slow).await?;
+    world.user("ayu").await?;
+    let body = json!({"email": "ayu@example.com", "password": PASSWORD});
+    let from = |nth: usize| {
+        let request = world.api.request(Method::POST, "/auth/login").json(&body);
+        world.api.send(request.header("x-forwarded-for", format!("10.0.{nth}.1")))
+    };
+    let answers = futures::future::try_join_all((0..90).map(from)).await?;
+    let turned_away = answers.iter().filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS).count();
+    println!("{turned_away} of 90 were turned away; the queue has room for 26");
+    from(99).await?.expect(StatusCode::OK)?;
     Ok(())
 }
