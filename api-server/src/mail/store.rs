@@ -108,16 +108,16 @@ pub async fn sent(db: impl PgExecutor<'_>, id: Uuid, now: Timestamp) -> Result<(
     .map(drop)
 }
 
-/// Notes that a mail is not to be sent after all, unless it is another sender's by now. The address of one to nobody we know may be a
-/// stranger's, who never asked us to keep it.
+/// Notes that a mail is not to be sent after all, unless it is another sender's by now. An address that nobody has proven may be
+/// a stranger's, who never asked us to keep it.
 ///
 /// # Errors
 /// As the database's.
 pub async fn discard(db: impl PgExecutor<'_>, due: &Due, why: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "update emails set status = 'DISCARDED', last_error = $2,
-                recipient = case when user_id is null then $4 else recipient end,
-                data = case when user_id is null then '{}' else data end
+                recipient = case when user_id is null or kind = 'CHANGE_EMAIL' then $4 else recipient end,
+                data = case when user_id is null or kind = 'CHANGE_EMAIL' then '{}' else data end
          where id = $1 and status = 'PENDING' and next_attempt_at = $3",
         due.id,
         why,

@@ -119,6 +119,8 @@ async fn a_link_that_waits_to_be_sent_is_worth_nothing_once_the_password_was_res
     wait::until("the rest to be sent", BOUND, async || Ok((count(&world, "PENDING")? == 0).then_some(())))
         .await?;
     assert_eq!(world.mail.mails_to("intruder@example.com"), []);
+    let kept = world.database.server.sql(&world.database.name, "select recipient from emails")?;
+    assert!(!kept.contains("intruder@example.com"), "an address that nobody has proven is not kept: {kept}");
     Ok(())
 }
 
