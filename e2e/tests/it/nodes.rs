@@ -52,7 +52,8 @@ async fn carrier(world: &World, tenant: &Tenant) -> Result<String> {
     pod.spec.and_then(|spec| spec.node_name).context("a running pod is on a node")
 }
 
-/// How often an instance was told so, and of which node.
+/// How often an instance was told so of a node, and of which. Where the loss lasts, its own condition says so in an event that
+/// names no node: that is another tale.
 async fn told(world: &World, db: &Instance, tenant: &Tenant, reason: &str) -> Result<Vec<String>> {
     let events: Api<Event> = Api::namespaced(world.admin(), tenant.namespace());
     let all = events.list(&ListParams::default()).await?;
@@ -61,11 +62,12 @@ async fn told(world: &World, db: &Instance, tenant: &Tenant, reason: &str) -> Re
             && event.regarding.as_ref().and_then(|of| of.name.as_deref()) == Some(db.name())
     });
     Ok(of
-        .flat_map(|event| {
-            let node = event.related.and_then(|node| node.name).unwrap_or_default();
+        .filter_map(|event| {
+            let node = event.related.and_then(|node| node.name)?;
             let times = event.series.map_or(1, |series| series.count);
-            std::iter::repeat_n(node, usize::try_from(times).unwrap_or_default())
+            Some(std::iter::repeat_n(node, usize::try_from(times).unwrap_or_default()))
         })
+        .flatten()
         .collect())
 }
 
