@@ -8,6 +8,7 @@ pub mod db;
 pub mod http;
 pub mod mail;
 pub mod metrics;
+pub mod money;
 pub mod random;
 pub mod secret_key;
 pub mod serve;
