@@ -5,6 +5,7 @@
 mod account;
 mod administration;
 mod database;
+mod ledger;
 mod mail;
 mod routes;
 mod sessions;

@@ -1,0 +1,153 @@
+//! What customers see of their money: the wallet, and one list of every transaction from its intent on.
+
+pub mod store;
+
+use crate::{
+    ledger::{Direction, Kind},
+    money::Rupiah,
+    random,
+};
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use std::fmt;
+use uuid::Uuid;
+
+/// How a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Meant, and not decided.
+    Pending,
+    /// Done: it is in the books.
+    Completed,
+    /// It came to nothing.
+    Failed,
+    /// Its time is over.
+    Expired,
+    /// Somebody called it off.
+    Cancelled,
+    /// It was done, and then wholly taken back by another.
+    Reversed,
+}
+
+impl Status {
+    /// As the database has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Expired => "EXPIRED",
+            Self::Cancelled => "CANCELLED",
+            Self::Reversed => "REVERSED",
+        }
+    }
+
+    /// Reads what the database has.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Completed, Self::Failed, Self::Expired, Self::Cancelled, Self::Reversed]
+            .into_iter()
+            .find(|one| one.as_str() == text)
+    }
+}
+
+/// The number of a transaction, by which people name it: `TXMP-101`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(pub i64);
+
+impl Number {
+    /// Reads it, in capitals or not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (prefix, digits) = text.split_once('-')?;
+        let is_number =
+            prefix.eq_ignore_ascii_case("TXMP") && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_number).map(Self)
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TXMP-{}", self.0)
+    }
+}
+
+/// A transaction to be opened.
+#[derive(Clone, Debug)]
+pub struct New<'a> {
+    /// Whose.
+    pub user_id: Uuid,
+    /// Of what.
+    pub kind: Kind,
+    /// What it does to the wallet.
+    pub direction: Direction,
+    /// How much; more than nothing.
+    pub amount: Rupiah,
+    /// What people read.
+    pub description: &'a str,
+    /// How it is to be paid, where it is a payment.
+    pub method: Option<&'a str>,
+    /// For which subscription.
+    pub subscription_id: Option<Uuid>,
+    /// For which app.
+    pub service: Option<&'a str>,
+    /// What it takes back.
+    pub reverses: Option<Uuid>,
+}
+
+impl<'a> New<'a> {
+    /// One of that kind, about nothing in particular.
+    pub fn of(user_id: Uuid, kind: Kind, direction: Direction, amount: Rupiah, description: &'a str) -> Self {
+        Self {
+            user_id,
+            kind,
+            direction,
+            amount,
+            description,
+            method: None,
+            subscription_id: None,
+            service: None,
+            reverses: None,
+        }
+    }
+}
+
+/// Opens a transaction as [`Status::Pending`]; its id and number. It is decided in this database transaction or later.
+///
+/// # Errors
+/// As the database's.
+pub async fn open(
+    db: &mut PgConnection,
+    new: &New<'_>,
+    now: Timestamp,
+) -> Result<(Uuid, Number), sqlx::Error> {
+    let id = random::id(now);
+    Ok((id, store::insert(db, id, new, now).await?))
+}
+
+/// Notes what became of a transaction; whether that was news. Of what came to nothing it can still become that it is done.
+///
+/// # Errors
+/// As the database's, also where it can't become so: what is done is never undone, only reversed.
+pub async fn decide(
+    db: &mut PgConnection,
+    id: Uuid,
+    status: Status,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    store::decide(db, id, status, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_as_it_is_written() {
+        assert_eq!(Number::parse(&Number(101).to_string()), Some(Number(101)));
+        assert_eq!(Number::parse("txmp-7"), Some(Number(7)));
+        for text in
+            ["", "TXMP-", "TXMP--1", "TXMP-+1", "TXMP-1a", "101", "TX-101", "TXMP-99999999999999999999"]
+        {
+            assert_eq!(Number::parse(text), None, "{text}");
+        }
+    }
+}
