@@ -9,6 +9,7 @@ pub mod http;
 pub mod mail;
 pub mod metrics;
 pub mod money;
+pub mod payments;
 pub mod random;
 pub mod secret_key;
 pub mod serve;

@@ -1,0 +1,1 @@
+//! What follows from what the gateway says of one transaction.
