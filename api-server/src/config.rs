@@ -4,7 +4,12 @@ use crate::secret_key::{SecretKey, SecretKeyError};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use url::Url;
 
 /// What every command that uses the database needs.
 #[derive(Clone, Debug, Args)]
@@ -57,6 +62,19 @@ pub enum ConfigError {
     /// It is no secret.
     #[error(transparent)]
     Secret(#[from] SecretKeyError),
+    /// The file with a key of Midtrans can't be read.
+    #[error("the file {path} with Midtrans' server key can't be read")]
+    MidtransKeyUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no key of Midtrans.
+    #[error(
+        "Midtrans' server key is empty, or holds blanks, colons or other characters that no key has; copy it from Midtrans' dashboard (Settings > Access keys)"
+    )]
+    MidtransKeyMalformed,
 }
 
 impl Secret {
@@ -142,6 +160,97 @@ pub struct Mail {
     /// Mails sent at the same time
     #[arg(long, env = "NAKHODA_MAIL_AT_ONCE", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub mail_at_once: u16,
+}
+
+/// Which of Midtrans' two worlds. A key belongs to one of them, and nothing in it tells reliably to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MidtransEnvironment {
+    /// Play money
+    Sandbox,
+    /// Real money
+    Production,
+}
+
+/// How Midtrans is called. Without a key payments are off, and all else works.
+#[derive(Clone, Debug, Args)]
+pub struct Midtrans {
+    /// Which of Midtrans' worlds the server key is of
+    #[arg(long, env = "NAKHODA_MIDTRANS_ENVIRONMENT", value_enum, default_value = "sandbox")]
+    pub midtrans_environment: MidtransEnvironment,
+    /// Where Snap is, if not where the environment has it, such as `https://app.sandbox.midtrans.com/snap/v1`
+    #[arg(long, env = "NAKHODA_MIDTRANS_SNAP_URL")]
+    pub midtrans_snap_url: Option<Url>,
+    /// Where the Core API is, if not where the environment has it, such as `https://api.sandbox.midtrans.com`
+    #[arg(long, env = "NAKHODA_MIDTRANS_CORE_URL")]
+    pub midtrans_core_url: Option<Url>,
+    /// The server key; or a file with it
+    #[arg(long, env = "NAKHODA_MIDTRANS_SERVER_KEY", hide_env_values = true, hide = true)]
+    pub midtrans_server_key: Option<SecretString>,
+    /// The file with the server key. Without a key nobody can pay
+    #[arg(long, env = "NAKHODA_MIDTRANS_SERVER_KEY_FILE")]
+    pub midtrans_server_key_file: Option<PathBuf>,
+    /// The server key before this one; or a file with it
+    #[arg(long, env = "NAKHODA_MIDTRANS_PREVIOUS_SERVER_KEY", hide_env_values = true, hide = true)]
+    pub midtrans_previous_server_key: Option<SecretString>,
+    /// The file with the server key before this one: its notifications are believed, and no call is made with it
+    #[arg(long, env = "NAKHODA_MIDTRANS_PREVIOUS_SERVER_KEY_FILE")]
+    pub midtrans_previous_server_key_file: Option<PathBuf>,
+    /// Where Midtrans sends its notifications, if not where its dashboard says
+    #[arg(long, env = "NAKHODA_MIDTRANS_NOTIFICATION_URL")]
+    pub midtrans_notification_url: Option<Url>,
+    /// Calls to Midtrans at the same time
+    #[arg(long, env = "NAKHODA_MIDTRANS_AT_ONCE", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub midtrans_at_once: u16,
+}
+
+impl Midtrans {
+    /// The server key, where there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn server_key(&self) -> Result<Option<SecretString>, ConfigError> {
+        midtrans_key(self.midtrans_server_key.as_ref(), self.midtrans_server_key_file.as_deref())
+    }
+
+    /// The one before it, where there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn previous_server_key(&self) -> Result<Option<SecretString>, ConfigError> {
+        let file = self.midtrans_previous_server_key_file.as_deref();
+        midtrans_key(self.midtrans_previous_server_key.as_ref(), file)
+    }
+}
+
+/// A key as it is given, or from its file. An empty variable is none, an empty file is a mistake.
+fn midtrans_key(
+    given: Option<&SecretString>,
+    file: Option<&Path>,
+) -> Result<Option<SecretString>, ConfigError> {
+    let given = given.map(|key| key.expose_secret().trim()).filter(|key| !key.is_empty());
+    let read = match (given, file) {
+        (Some(key), _) => SecretString::from(key),
+        (None, None) => return Ok(None),
+        (None, Some(path)) => {
+            let path = path.to_owned();
+            SecretString::from(
+                std::fs::read_to_string(&path)
+                    .map_err(|source| ConfigError::MidtransKeyUnreadable { path, source })?,
+            )
+        }
+    };
+    let key = read.expose_secret().trim();
+    // The colon ends the name in Basic authentication.
+    let is_good = (1..=200).contains(&key.len()) && key.bytes().all(|it| it.is_ascii_graphic() && it != b':');
+    if is_good { Ok(Some(SecretString::from(key))) } else { Err(ConfigError::MidtransKeyMalformed) }
+}
+
+/// How people can pay.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PaymentMethods {
+    /// The methods of payment and their limits, in place of those compiled in (config/payment-methods.yaml)
+    #[arg(long, env = "NAKHODA_PAYMENT_METHODS_FILE")]
+    pub payment_methods_file: Option<PathBuf>,
 }
 
 #[cfg(test)]

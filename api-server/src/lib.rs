@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod mail;
 pub mod metrics;
 pub mod money;
+pub mod payments;
 pub mod random;
 pub mod secret_key;
 pub mod serve;
