@@ -1,0 +1,5 @@
+//! The stand-in's own proof, through its doors.
+
+mod delivery;
+mod merchant;
+mod snap;
