@@ -10,12 +10,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::act::Act;
-use super::control::{ClockBody, DeliveriesBody, ForgeBody, KeysBody, NotifyBody, ReleaseBody, RulesBody};
+use super::control_body::{
+    ClockBody, DeliveriesBody, ForgeBody, KeysBody, NotifyBody, ReleaseBody, RulesBody,
+};
 use super::courier::Release;
+use super::doing::Done;
 use super::entry::Entry;
 use super::faults::Rule;
 use super::forge::Forgery;
-use super::gateway::Done;
 
 /// How long an answer may take; that of [`Control::idle`] waits for the notifications.
 const ANSWER: Duration = Duration::from_mins(5);

@@ -1,14 +1,12 @@
 //! Brings notifications to the merchant: so many at a time, those of one order in their order unless a rule says otherwise, and again where
 //! the answer asks for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::redirect::Policy;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -19,12 +17,11 @@ use super::clock::Clock;
 use super::delivery::{Content, Delivery, Parcel};
 use super::faults::{Fault, Faults, On};
 use super::keys::Keys;
+use super::lanes::Lanes;
 use super::order::Notify;
+use super::post::Post;
 use super::retry;
 use super::shuffle;
-
-/// How often a redirect is followed.
-const HOPS: usize = 5;
 
 /// In which order held notifications leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +55,10 @@ struct Inner {
     clock: Arc<Clock>,
     faults: Arc<Mutex<Faults>>,
     manner: Manner,
-    http: reqwest::Client,
+    post: Post,
     ready: mpsc::UnboundedSender<Parcel>,
     /// What waits for the first try of the one before it.
-    lanes: Mutex<HashMap<(String, String), VecDeque<Parcel>>>,
+    lanes: Lanes,
     /// What waits to be overtaken.
     overtaken: Mutex<HashMap<(String, String), Parcel>>,
     held: Mutex<Vec<Parcel>>,
@@ -89,7 +86,6 @@ impl Courier {
     /// Starts it.
     pub fn start(tools: Tools, manner: Manner) -> Result<Self> {
         let Tools { own, keys, clock, faults, stop } = tools;
-        let http = reqwest::Client::builder().redirect(Policy::none()).timeout(manner.timeout).no_proxy();
         let (ready, queue) = mpsc::unbounded_channel();
         let courier = Self(Arc::new(Inner {
             own: Mutex::new(own),
@@ -97,9 +93,9 @@ impl Courier {
             clock,
             faults,
             manner,
-            http: http.build().context("no HTTP client for notifications")?,
+            post: Post::new(manner.timeout)?,
             ready,
-            lanes: Mutex::default(),
+            lanes: Lanes::default(),
             overtaken: Mutex::default(),
             held: Mutex::default(),
             deliveries: Mutex::default(),
@@ -204,24 +200,7 @@ impl Courier {
     fn enter(&self, mut parcel: Parcel) {
         parcel.leads = true;
         self.count(1);
-        let mut lanes = lock(&self.0.lanes);
-        if let Some(lane) = lanes.get_mut(&parcel.lane()) {
-            return lane.push_back(parcel);
-        }
-        lanes.insert(parcel.lane(), VecDeque::new());
-        drop(lanes);
-        self.send(parcel);
-    }
-
-    /// The next of its order may go.
-    fn passed(&self, lane: &(String, String)) {
-        let mut lanes = lock(&self.0.lanes);
-        let next = lanes.get_mut(lane).and_then(VecDeque::pop_front);
-        if next.is_none() {
-            lanes.remove(lane);
-        }
-        drop(lanes);
-        if let Some(parcel) = next {
+        if let Some(parcel) = self.0.lanes.enter(parcel) {
             self.send(parcel);
         }
     }
@@ -258,10 +237,10 @@ impl Courier {
             Content::Notice(notice) => body::notification(notice, &self.0.keys.signing()).to_string(),
             Content::Forged(body) => body.to_string(),
         };
-        let answer = self.post(&parcel.url, body).await;
+        let answer = self.0.post.send(&parcel.url, &body).await;
         self.record(&parcel, answer.clone());
         if std::mem::take(&mut parcel.leads) {
-            self.passed(&parcel.lane());
+            self.0.lanes.passed(&parcel.lane()).into_iter().for_each(|next| self.send(next));
         }
         match retry::next(answer.ok(), parcel.attempt) {
             Some(pause) => {
@@ -270,26 +249,6 @@ impl Courier {
             }
             None => self.0.outstanding.send_modify(|count| *count -= 1),
         }
-    }
-
-    /// Posts it, following the two redirects that keep the method; the last answer's status.
-    async fn post(&self, url: &str, body: String) -> Result<u16, String> {
-        let mut url = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
-        for _ in 0..=HOPS {
-            let request = self.0.http.post(url.clone()).header(CONTENT_TYPE, "application/json");
-            let sent = request.header(ACCEPT, "application/json").body(body.clone()).send();
-            let answer = sent.await.map_err(|error| format!("{error:?}"))?;
-            let code = answer.status().as_u16();
-            let there = answer.headers().get(LOCATION).and_then(|there| there.to_str().ok());
-            let there = there.and_then(|there| url.join(there).ok());
-            // Read to its end, so that the connection is used again.
-            answer.bytes().await.map_err(|error| format!("{error:?}"))?;
-            match (code, there) {
-                (307 | 308, Some(there)) => url = there,
-                _ => return Ok(code),
-            }
-        }
-        Err(format!("more than {HOPS} redirects"))
     }
 }
 

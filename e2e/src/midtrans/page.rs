@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use http::StatusCode;
 
@@ -70,9 +70,7 @@ impl Shown {
                 page.push_str(&button(&action, method.name()));
             }
         }
-        if let Some(finish) = &self.finish {
-            let _ = write!(page, "<p><a id=\"close\" href=\"{}\">Close</a></p>", escape(finish));
-        }
+        page.push_str(&button(&format!("/snap/v4/redirection/{token}/close"), "Close"));
         page.push_str("</body></html>");
         page
     }
@@ -130,31 +128,37 @@ pub async fn pick(
     back(&token)
 }
 
-/// The buttons of what is pending: pay, deny.
+/// The buttons of what is pending, and the one that leaves: pay, deny, close.
 pub async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Path((token, answer)): Path<(String, String)>,
-    axum::extract::RawQuery(query): axum::extract::RawQuery,
+    RawQuery(query): RawQuery,
 ) -> Response {
     gateway.count("page.answer");
     let Some(shown) = find(&gateway, &token) else { return lost() };
     let verb = match answer.as_str() {
         "pay" => Verb::Pay,
         "deny" => Verb::Deny,
+        "close" => return leave(&token, &shown, "201", "pending"),
         _ => return lost(),
     };
-    let mut act = Act::new(verb, shown.order_id.clone());
-    act.transaction_id =
-        query.as_deref().and_then(|query| query.strip_prefix("transaction=")).map(str::to_owned);
-    match (gateway.act(&act), verb, &shown.finish) {
-        (Ok(done), Verb::Pay, Some(finish)) => {
-            let mark = if finish.contains('?') { '&' } else { '?' };
-            let status = done.transaction_status.unwrap_or_default();
-            let query = format!("order_id={}&status_code=200&transaction_status={status}", shown.order_id);
-            Redirect::to(&format!("{finish}{mark}{query}")).into_response()
+    let named = query.as_deref().and_then(|query| query.strip_prefix("transaction="));
+    let act = Act { transaction_id: named.map(str::to_owned), ..Act::new(verb, shown.order_id.clone()) };
+    match (gateway.act(&act), verb) {
+        (Ok(done), Verb::Pay) => {
+            leave(&token, &shown, "200", done.transaction_status.as_deref().unwrap_or_default())
         }
         _ => back(&token),
     }
+}
+
+/// To where the merchant wants the customer afterwards, with words that nobody should trust.
+fn leave(token: &str, shown: &Shown, code: &str, status: &str) -> Response {
+    let Some(finish) = &shown.finish else { return back(token) };
+    let mark = if finish.contains('?') { '&' } else { '?' };
+    let order_id = &shown.order_id;
+    let query = format!("order_id={order_id}&status_code={code}&transaction_status={status}");
+    Redirect::to(&format!("{finish}{mark}{query}")).into_response()
 }
 
 fn back(token: &str) -> Response {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::act::{Act, Verb};
 use super::book::{Book, Notice, Picking};
 use super::method::Method;
-use super::transaction::{Fraud, Refused, Returned, Step};
+use super::transaction::{Fraud, Refused, Returned, Status, Step};
 
 /// What the rules of the moment add to a pick.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,20 +111,21 @@ fn paid(
     let mut notices = Vec::new();
     let (_, transaction) = book.find(id).ok_or(Refused::Unknown)?;
     let is_card = transaction.method == Method::CreditCard;
-    let can_capture = transaction.after(Step::Capture, false).is_ok();
+    let is_pending = transaction.status == Status::Pending;
     notices.extend(picked.filter(|_| !act.quiet && !is_card));
-    if let Some(word) = act.fraud_status {
+    // What was said of a charge when it was made is not said again when it settles.
+    let word = act.fraud_status.filter(|_| is_pending);
+    if let Some(word) = word {
         book.change(id, |transaction| {
             transaction.fraud = Some(word);
             Ok(())
         })?;
     }
-    if is_card && can_capture {
-        let challenged = act.fraud_status == Some(Fraud::Challenge);
-        let step = if challenged { Step::Challenge } else { Step::Capture };
+    if is_card && is_pending {
+        let step = if word == Some(Fraud::Challenge) { Step::Challenge } else { Step::Capture };
         notices.push(book.step(id, step, act.forced, now)?);
     }
-    let doubted = is_card && act.fraud_status.is_some_and(|word| word != Fraud::Accept);
+    let doubted = is_card && word.is_some_and(|word| word != Fraud::Accept);
     if !(is_card && act.capture || doubted) {
         notices.push(book.step(id, Step::Settle, act.forced, now)?);
     }

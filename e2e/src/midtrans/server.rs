@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::gateway::Gateway;
-use super::{control, core_api, page, snap};
+use super::{control, core_api, core_refund, page, snap};
 
 /// How long to leave the port alone after it failed to accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -43,7 +43,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/snap/v4/redirection/{token}/{answer}", post(page::answer))
         .route("/v2/{id}/status", get(core_api::status))
         .route("/v2/{id}/{verb}", post(core_api::change))
-        .route("/v2/{id}/refund/online/direct", post(core_api::refund_direct))
+        .route("/v2/{id}/refund/online/direct", post(core_refund::direct))
         .nest("/control", control::router())
         .layer(DefaultBodyLimit::disable())
         .with_state(gateway)
