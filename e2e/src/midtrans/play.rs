@@ -19,7 +19,7 @@ pub struct Weather {
 /// Asks the rules, once a method is picked.
 pub type Forecast<'a> = &'a dyn Fn() -> Weather;
 
-/// Carries it out. An act that is refused half-way leaves what it did until then.
+/// Carries it out. An act that is refused changes nothing.
 pub fn play(
     book: &mut Book,
     act: &Act,
