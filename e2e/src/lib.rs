@@ -17,6 +17,7 @@ pub mod disk;
 pub mod identity;
 pub mod kubeconfig;
 pub mod mail_catcher;
+pub mod midtrans;
 pub mod operator_process;
 pub mod people;
 pub mod pki;
