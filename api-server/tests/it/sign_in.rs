@@ -274,6 +274,40 @@ async fn a_limit_holds_across_replicas_and_says_when_to_come_again() -> Result<(
 }
 
 #[tokio::test]
+async fn replicas_let_no_more_through_together_than_the_limit() -> Result<()> {
+    let world = World::with(|settings| settings.http.rate_per_address = 80).await?;
+    let other = world.replica_with(|settings| settings.http.rate_per_address = 80).await?;
+    let begun = world.clock.now();
+    let requests = (0..300).map(|nth| if nth % 2 == 0 { &world.api } else { &other });
+    let answers = futures::future::try_join_all(requests.map(|api| api.refresh("nkr_nothing"))).await?;
+    let refused = answers.iter().filter(|answer| answer.code() == "request.rate_limited").count();
+    let through = answers.len() - refused;
+    // What comes back while it is counted: 4 in 3 seconds. Of what a replica took, some may be left over in the end.
+    let back = usize::try_from(world.clock.now().duration_since(begun).as_secs())? * 4 / 3 + 2;
+    assert!((20..=80 + back).contains(&through), "{through} of 80, and {back} that came back meanwhile");
+    assert!(answers.iter().all(|answer| answer.header("ratelimit-limit") == "80"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_has_nothing_left_is_turned_away_without_the_database() -> Result<()> {
+    let world = World::with(|settings| settings.http.rate_per_address = 1).await?;
+    assert_eq!(world.api.refresh("nkr_nothing").await?.code(), "auth.invalid_refresh_token");
+    let pool = sqlx::PgPool::connect(&world.database.server.admin_url(&world.database.name)).await?;
+    let mut owner = pool.begin().await?;
+    sqlx::query("lock table rate_limits in access exclusive mode").execute(&mut *owner).await?;
+    for _ in 0..3 {
+        let answer = world.api.refresh("nkr_nothing").await?;
+        assert_eq!((answer.code(), answer.header("ratelimit-remaining")), ("request.rate_limited", "0"));
+        assert!((1..=60).contains(&answer.header("retry-after").parse::<u32>()?));
+    }
+    owner.rollback().await?;
+    world.clock.advance(SignedDuration::from_mins(1));
+    assert_eq!(world.api.refresh("nkr_nothing").await?.code(), "auth.invalid_refresh_token");
+    Ok(())
+}
+
+#[tokio::test]
 async fn whoever_is_turned_away_because_too_many_log_in_has_not_guessed_wrong() -> Result<()> {
     let slow = |settings: &mut Settings| {
         settings.passwords.argon2_memory_kib = 8 * 1024;

@@ -108,7 +108,14 @@ impl World {
 
     /// One more replica on the same database.
     pub async fn replica(&self) -> Result<Api> {
-        Api::start(settings(&self.database, &self.mail), self.clock.clone()).await
+        self.replica_with(|_| {}).await
+    }
+
+    /// One more replica with other settings.
+    pub async fn replica_with(&self, change: impl FnOnce(&mut Settings)) -> Result<Api> {
+        let mut settings = settings(&self.database, &self.mail);
+        change(&mut settings);
+        Api::start(settings, self.clock.clone()).await
     }
 
     /// One more replica whose routes are others, or lie otherwise.
