@@ -130,6 +130,17 @@ pub async fn lock(db: &mut PgConnection, id: Uuid) -> Result<Option<User>, sqlx:
     Ok(row.map(User::from))
 }
 
+/// Locks users as [`lock`] does, all that are there.
+///
+/// # Errors
+/// As the database's.
+pub async fn lock_all(db: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!("select id from users where id = any($1) order by id for no key update", ids)
+        .fetch_all(db)
+        .await
+        .map(drop)
+}
+
 /// A user by address with the password's hash.
 ///
 /// # Errors

@@ -295,6 +295,12 @@ impl Api {
         self.send(self.request(method, path).bearer_auth(&user.access).json(body)).await
     }
 
+    /// Posts JSON, as somebody, with an idempotency key.
+    pub async fn post_once(&self, user: &User, path: &str, key: &str, body: &Value) -> Result<Answer> {
+        let request = self.request(Method::POST, path).bearer_auth(&user.access);
+        self.send(request.header("idempotency-key", key).json(body)).await
+    }
+
     /// Reads, as somebody.
     pub async fn get_as(&self, user: &User, path: &str) -> Result<Answer> {
         self.send(self.request(Method::GET, path).bearer_auth(&user.access)).await
