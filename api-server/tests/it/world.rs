@@ -1,7 +1,6 @@
 //! What each test gets: a database of its own, a mail server, and as many API servers on them as it wants.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use api_server::state::State;
 use api_server::{config, db};
 use e2e::mail_catcher::MailCatcher;
 use e2e::postgres::{APPLICATION, Durability, OWNER, Postgres};
+use e2e::scratch;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -36,28 +36,13 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 /// The PostgreSQL of this run, with the migrated template.
 pub async fn postgres() -> Result<Arc<Postgres>> {
     let server = SERVER.get_or_try_init(|| async {
-        let home = forget_ended_runs()?;
-        std::fs::create_dir_all(&home)?;
+        let home = scratch::folder("tests")?;
         let server = Postgres::start(&home, &home, Durability::Forgotten).await?;
         server.make_database(TEMPLATE)?;
         db::migrate(&server.url(OWNER, TEMPLATE).into()).await?;
         anyhow::Ok(Arc::new(server))
     });
     Ok(Arc::clone(server.await?))
-}
-
-/// A folder for this run; those of runs that have ended are removed.
-fn forget_ended_runs() -> Result<PathBuf> {
-    let name = |pid: u32| format!("nakhoda-tests-{pid}");
-    for entry in std::fs::read_dir("/var/tmp")?.flatten() {
-        let text = entry.file_name().to_string_lossy().into_owned();
-        let pid = text.strip_prefix("nakhoda-tests-").and_then(|pid| pid.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
-            // Another run may be doing the same.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-    Ok(PathBuf::from("/var/tmp").join(name(std::process::id())))
 }
 
 /// A database of one test.
