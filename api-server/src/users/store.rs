@@ -206,6 +206,28 @@ pub async fn set_password(
     .map(drop)
 }
 
+/// Takes the password off a user whose address nobody has proven, unless it is the one with this hash.
+///
+/// # Errors
+/// As the database's.
+pub async fn distrust_password(
+    db: &mut PgConnection,
+    id: Uuid,
+    trusted: Option<&str>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update users set password_hash = null, updated_at = $3
+         where id = $1 and email_verified_at is null and password_hash is distinct from $2",
+        id,
+        trusted,
+        Time::from(now) as _
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// Puts a stronger hash of the same password in the place of the one that was compared.
 ///
 /// # Errors

@@ -94,6 +94,40 @@ async fn nothing_that_is_answered_tells_whether_an_address_is_known() -> Result<
 }
 
 #[tokio::test]
+async fn the_same_is_written_for_an_address_that_is_known_and_one_that_is_not() -> Result<()> {
+    let world = World::new().await?;
+    world.user("verified").await?;
+    let register = async |name: &str| {
+        let email = format!("{name}@example.com");
+        let body = json!({"email": email, "password": "another good one 55", "name": "Somebody"});
+        world.api.post("/auth/register", &body).await?.expect(StatusCode::ACCEPTED)
+    };
+    register("waiting").await?;
+    let (server, name) = (&world.database.server, &world.database.name);
+    // Every statement that writes, with its transaction, also where it finds nothing to write.
+    server.sql(
+        name,
+        "create table written (nth serial, at xid8 default pg_current_xact_id(), what text);
+         create function note() returns trigger language plpgsql security definer set search_path = public as
+           $$ begin insert into written (what) values (tg_op || ' ' || tg_table_name); return null; end $$;
+         create trigger note after insert or update or delete on users for each statement execute function note();
+         create trigger note after insert or update or delete on emails for each statement execute function note();
+         create trigger note after insert or update or delete on one_time_tokens for each statement execute function note();",
+    )?;
+    for name in ["verified", "waiting", "unknown"] {
+        register(name).await?;
+    }
+    let written = server.sql(
+        name,
+        "select string_agg(what, ', ' order by nth) from written group by at having bool_or(what = 'INSERT users') order by at",
+    )?;
+    let lines: Vec<&str> = written.lines().collect();
+    let wanted = "INSERT users, UPDATE users, UPDATE one_time_tokens, INSERT emails, INSERT one_time_tokens";
+    assert_eq!(lines, [wanted; 3]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn whoever_proves_an_address_that_two_registered_with_finds_no_foreign_password_on_it() -> Result<()> {
     let world = World::new().await?;
     let register = async |password: &str| {
