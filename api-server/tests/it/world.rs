@@ -103,6 +103,11 @@ impl World {
         Api::start(settings, self.clock.clone()).await
     }
 
+    /// One more replica, with a cluster.
+    pub async fn replica_on(&self, cluster: Cluster) -> Result<Api> {
+        Api::start_on(settings(&self.database, &self.mail), cluster, self.clock.clone()).await
+    }
+
     /// One more replica whose routes are others, or lie otherwise.
     pub async fn replica_of(&self, routes: impl FnOnce(&Arc<State>) -> axum::Router) -> Result<Api> {
         let (state, _) =
@@ -244,7 +249,11 @@ impl Answer {
 impl Api {
     /// Starts one and waits until it is ready.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
-        let (state, sender) = serve::build(settings, Cluster::none(), clock)?;
+        Self::start_on(settings, Cluster::none(), clock).await
+    }
+
+    async fn start_on(settings: Settings, cluster: Cluster, clock: Clock) -> Result<Self> {
+        let (state, sender) = serve::build(settings, cluster, clock)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (base, stop) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
         tokio::spawn(serve::serve(state, sender, listener, stop.clone()));
