@@ -19,6 +19,8 @@ pub enum Purpose {
     RefreshTokens,
     /// Sealing the private halves of signing keys.
     SigningKeys,
+    /// What a request's body is known by when it comes again.
+    Fingerprints,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
             Self::OneTimeTokens => b"nakhoda one-time tokens v1",
             Self::RefreshTokens => b"nakhoda refresh tokens v1",
             Self::SigningKeys => b"nakhoda signing keys v1",
+            Self::Fingerprints => b"nakhoda fingerprints v1",
         }
     }
 }

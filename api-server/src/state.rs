@@ -31,7 +31,7 @@ pub struct State {
     pub keys: Keys,
     /// Sessions that were good a moment ago.
     pub sessions: Cache,
-    /// Requests that limits have left for this replica.
+    /// Requests that limits have left for this replica, and who has none left.
     pub leases: Leases,
     /// What is counted.
     pub metrics: Metrics,

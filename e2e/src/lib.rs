@@ -26,6 +26,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod repository;
+pub mod scratch;
 pub mod story;
 pub mod tools;
 pub mod wait;

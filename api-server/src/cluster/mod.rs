@@ -69,7 +69,14 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`].
     pub async fn infer() -> Result<Self, ClusterError> {
-        let mut config = Config::infer().await?;
+        Self::of(Config::infer().await?)
+    }
+
+    /// The one that a configuration leads to.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn of(mut config: Config) -> Result<Self, ClusterError> {
         // What to try again, and when, is the caller's to decide.
         config.default_retry = false;
         config.connect_timeout = Some(CALL);

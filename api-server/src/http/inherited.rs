@@ -59,7 +59,7 @@ struct Answer {
     is_of: fn(&str, &Operation) -> bool,
 }
 
-const ANSWERS: [Answer; 9] = [
+const ANSWERS: [Answer; 10] = [
     Answer {
         status: "400",
         name: "Malformed",
@@ -77,6 +77,12 @@ const ANSWERS: [Answer; 9] = [
         name: "Forbidden",
         description: "Not an administrator.",
         is_of: is_for_administrators,
+    },
+    Answer {
+        status: "409",
+        name: "InFlight",
+        description: "The first request with this key is still under way.",
+        is_of: |_, operation| takes_key(operation),
     },
     Answer { status: "413", name: "TooLarge", description: "The body is too large.", is_of: reads_body },
     Answer {
@@ -161,12 +167,17 @@ fn id(method: &str, path: &str) -> String {
 
 /// Says of a parameter what its extractor knows of it.
 fn parameter(parameter: &mut RefOr<Parameter>) {
-    let RefOr::T(Parameter { name, schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter else {
+    let RefOr::T(Parameter { name, description, schema: Some(RefOr::T(Schema::Object(schema))), .. }) =
+        parameter
+    else {
         return;
     };
     match name.as_str() {
         "If-Match" => *schema = etag::IfMatch::schema(),
-        "Idempotency-Key" => *schema = idempotency::Key::schema(),
+        "Idempotency-Key" => {
+            *schema = idempotency::Key::schema();
+            description.get_or_insert_with(|| idempotency::SAYS.to_owned());
+        }
         _ => {}
     }
     // What is optional in a query or header is left out; there is no null to send.

@@ -16,6 +16,7 @@ use crate::{
     sessions::{self, EndReason, Principal},
     state::State,
 };
+use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -30,44 +31,55 @@ pub async fn of(state: &State, principal: &Principal) -> Result<User, Problem> {
     store::find(&state.db, principal.user_id).await?.ok_or_else(|| Problem::new(Code::BadToken))
 }
 
-/// The hash that the password was compared with, if it is the user's.
-async fn confirm(state: &State, user: Uuid, password: &Password) -> Result<Option<String>, Problem> {
+/// Somebody who has said the right password a moment ago.
+#[derive(Clone, Debug)]
+pub struct Confirmed {
+    user: Uuid,
+    session: Uuid,
+    /// The hash that it was compared with.
+    compared: Option<String>,
+}
+
+/// Compares somebody's password.
+///
+/// # Errors
+/// [`Code::WrongPassword`]; 429 after too many tries.
+pub async fn confirm(
+    state: &State,
+    principal: &Principal,
+    password: &Password,
+) -> Result<Confirmed, Problem> {
+    let Principal { user_id: user, session_id: session, .. } = *principal;
     rate::take(state, TRIES, &user.to_string()).await?;
-    let hash = store::password_hash(&state.db, user).await?;
-    match state.hasher.verify(password, hash.as_deref()).await? {
+    let compared = store::password_hash(&state.db, user).await?;
+    match state.hasher.verify(password, compared.as_deref()).await? {
         Matches::No => Err(Problem::new(Code::WrongPassword)),
-        Matches::Yes | Matches::YesButOld => Ok(hash),
+        Matches::Yes | Matches::YesButOld => Ok(Confirmed { user, session, compared }),
     }
 }
 
 /// Locks a user whose password was compared a moment ago. It may have been reset since, because of whoever is asking here.
-async fn lock_confirmed(db: &mut PgConnection, user: Uuid, compared: Option<&str>) -> Result<User, Problem> {
-    let locked = store::lock(db, user).await?.filter(|user| user.deactivated_at.is_none());
+async fn lock_confirmed(db: &mut PgConnection, confirmed: &Confirmed) -> Result<User, Problem> {
+    let locked = store::lock(db, confirmed.user).await?.filter(|user| user.deactivated_at.is_none());
     let locked = locked.ok_or_else(|| Problem::new(Code::BadToken))?;
-    if store::password_hash(db, user).await?.as_deref() != compared {
+    if store::password_hash(db, confirmed.user).await? != confirmed.compared {
         return Err(Problem::new(Code::WrongPassword));
     }
     Ok(locked)
 }
 
-/// Changes the password. Other sessions end.
+/// Changes the password within a transaction. Other sessions end.
 ///
 /// # Errors
 /// [`Code::WrongPassword`].
 pub async fn change_password(
     state: &State,
-    principal: &Principal,
-    current: &Password,
-    new: &Password,
+    db: &mut PgConnection,
+    confirmed: &Confirmed,
+    hash: &str,
 ) -> Result<(), Problem> {
-    let compared = confirm(state, principal.user_id, current).await?;
-    let hash = state.hasher.hash(new).await?;
-    let mut tx = state.db.begin().await?;
-    let owner = lock_confirmed(&mut tx, principal.user_id, compared.as_deref()).await?;
-    set_password(state, &mut tx, &owner, Some(principal.session_id), &hash).await?;
-    tx.commit().await?;
-    settled(state);
-    Ok(())
+    let owner = lock_confirmed(db, confirmed).await?;
+    set_password(state, db, &owner, Some(confirmed.session), hash).await
 }
 
 /// Sets a new password by a mailed token. All sessions end, and the address counts as verified: the mail was read there.
@@ -120,25 +132,20 @@ async fn set_password(
     Ok(())
 }
 
-/// Begins a change of the address: a link goes to the new one. It is answered alike where somebody else has it.
+/// Begins a change of the address within a transaction: a link goes to the new one. It is answered alike where somebody else has it.
 ///
 /// # Errors
 /// [`Code::WrongPassword`].
 pub async fn change_email(
-    state: &State,
-    principal: &Principal,
-    password: &Password,
+    db: &mut PgConnection,
+    confirmed: &Confirmed,
     email: &Email,
+    now: Timestamp,
 ) -> Result<(), Problem> {
-    let compared = confirm(state, principal.user_id, password).await?;
-    let now = state.clock.now();
-    let mut tx = state.db.begin().await?;
-    let user = lock_confirmed(&mut tx, principal.user_id, compared.as_deref()).await?;
-    store::spend_all(&mut tx, user.id, Some(Purpose::ChangeEmail), now).await?;
+    let user = lock_confirmed(db, confirmed).await?;
+    store::spend_all(db, user.id, Some(Purpose::ChangeEmail), now).await?;
     let asks = mail::New { recipient: email.as_str().to_owned(), ..mail::New::to(&user, Kind::ChangeEmail) };
-    mail::queue(&mut tx, &asks, now).await?;
-    tx.commit().await?;
-    state.mail_is_due.notify_one();
+    mail::queue(db, &asks, now).await?;
     Ok(())
 }
 
@@ -161,9 +168,9 @@ pub async fn leave(
     password: &Password,
     leave: Leave,
 ) -> Result<(), Problem> {
-    let compared = confirm(state, principal.user_id, password).await?;
+    let confirmed = confirm(state, principal, password).await?;
     let mut tx = state.db.begin().await?;
-    let user = lock_confirmed(&mut tx, principal.user_id, compared.as_deref()).await?;
+    let user = lock_confirmed(&mut tx, &confirmed).await?;
     remove(state, &mut tx, &user, leave).await?;
     tx.commit().await?;
     settled(state);

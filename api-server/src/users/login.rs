@@ -3,7 +3,7 @@
 use super::{
     User, backoff,
     email::Email,
-    password::{Matches, Password},
+    password::{Matches, Password, Place},
     store,
 };
 use crate::{
@@ -15,21 +15,28 @@ use crate::{
     state::State,
 };
 
-/// Logs somebody in. Address and password are looked at before anything is said of the account.
+/// Where somebody logs in from.
+#[derive(Clone, Copy, Debug)]
+pub struct From<'a> {
+    /// The address.
+    pub address: ClientAddress,
+    /// The browser or program, as it calls itself.
+    pub user_agent: Option<&'a str>,
+}
+
+/// Logs somebody in who has a place in the queue of passwords. Address and password are looked at before anything is said of the account.
 ///
 /// # Errors
 /// [`Code::BadCredentials`], [`Code::Unverified`], [`Code::Deactivated`]; 429 after too many tries.
 pub async fn log_in(
     state: &State,
+    place: Place,
     email: &Email,
     password: &Password,
-    address: ClientAddress,
-    user_agent: Option<&str>,
+    from: From<'_>,
 ) -> Result<(User, Issued), Problem> {
-    let now = state.clock.now();
-    // Before anything is counted or read: whoever is turned away because too many wait has not guessed wrong.
-    let place = state.hasher.place()?;
-    let network = address.network();
+    let From { address, user_agent } = from;
+    let (now, network) = (state.clock.now(), address.network());
     let found = store::find_by_email(&state.db, email).await?;
     let id = found.as_ref().map(|(user, _)| user.id);
     let is_known = backoff::is_known(&state.db, id, &network, now).await?;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod administration;
+mod argon;
 pub mod backoff;
 pub mod directory;
 pub mod email;

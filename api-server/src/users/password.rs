@@ -1,13 +1,11 @@
 //! Passwords: which are good enough, and their hashes, made off the async threads and a few at a time.
 
+use super::argon::Argon;
 use crate::{
     config,
     http::problem::{Code, Problem},
 };
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
-};
+use argon2::password_hash::phc::PasswordHash;
 use rayon::ThreadPool;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{sync::Arc, time::Duration};
@@ -90,7 +88,7 @@ pub enum Matches {
 /// Hashes passwords with today's parameters.
 #[derive(Debug, Clone)]
 pub struct Hasher {
-    argon2: Argon2<'static>,
+    argon: Argon,
     threads: Arc<ThreadPool>,
     slots: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -142,15 +140,16 @@ impl Hasher {
     /// # Errors
     /// [`HashError`].
     pub fn new(settings: config::Passwords) -> Result<Self, HashError> {
-        let params = Params::new(settings.argon2_memory_kib, settings.argon2_passes, 1, None);
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(HashError::Parameters)?);
-        let nobody: PasswordHash =
-            argon2.hash_password(&crate::random::bytes::<32>()).map_err(HashError::Hash)?;
-        let at_once = usize::from(settings.argon2_at_once);
+        let argon = Argon::new(settings.argon2_memory_kib, settings.argon2_passes);
+        let argon = argon.map_err(HashError::Parameters)?;
+        let (at_once, first) = (usize::from(settings.argon2_at_once), argon.clone());
+        let threads = threads(at_once)?;
+        let nobody = threads.install(move || first.hash(&crate::random::bytes::<32>()));
+        let nobody = nobody.map_err(HashError::Hash)?;
         let places = at_once * (1 + QUEUE);
         Ok(Self {
-            argon2,
-            threads: Arc::new(threads(at_once)?),
+            argon,
+            threads: Arc::new(threads),
             slots: Arc::new(Semaphore::new(at_once)),
             queue: Arc::new(Semaphore::new(places)),
             places,
@@ -187,10 +186,9 @@ impl Hasher {
     /// # Errors
     /// 429 when too many wait.
     pub async fn hash(&self, password: &Password) -> Result<String, Problem> {
-        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let (argon, password) = (self.argon.clone(), password.clone());
         self.run(move || {
-            let hash: PasswordHash =
-                argon2.hash_password(password.0.expose_secret().as_bytes()).map_err(HashError::Hash)?;
+            let hash = argon.hash(password.0.expose_secret().as_bytes()).map_err(HashError::Hash)?;
             Ok(hash.to_string())
         })
         .await
@@ -223,15 +221,13 @@ impl Hasher {
         password: &Password,
         hash: Option<&str>,
     ) -> Result<Matches, Problem> {
-        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let (argon, password) = (self.argon.clone(), password.clone());
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or(&self.nobody).to_owned();
         self.run_at(place, move || {
             let parsed = PasswordHash::new(&hash).map_err(HashError::Unreadable)?;
-            let is_it = argon2.verify_password(password.0.expose_secret().as_bytes(), &parsed).is_ok();
-            let params = Params::try_from(&parsed).map_err(HashError::Hash)?;
-            let today = argon2.params();
-            let is_old = params.m_cost() < today.m_cost() || params.t_cost() < today.t_cost();
+            let is_it = argon.matches(password.0.expose_secret().as_bytes(), &parsed);
+            let is_old = argon.is_old(&parsed).map_err(HashError::Hash)?;
             Ok(match (is_it && is_somebody, is_old) {
                 (false, _) => Matches::No,
                 (true, false) => Matches::Yes,
@@ -310,6 +306,15 @@ mod tests {
             today.verify(&Password::given("kapal layar putih"), Some(&old)).await.unwrap(),
             Matches::YesButOld
         );
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_stronger_parameters_is_compared_by_them() {
+        let stronger = hasher(256).hash(&Password::given("kapal layar putih")).await.unwrap();
+        let matches =
+            async |text: &str| hasher(64).verify(&Password::given(text), Some(&stronger)).await.unwrap();
+        assert_eq!(matches("kapal layar putih").await, Matches::Yes);
+        assert_eq!(matches("kapal layar merah").await, Matches::No);
     }
 
     #[tokio::test]

@@ -53,39 +53,40 @@ pub async fn register(state: &State, new: &Registration) -> Result<(), Problem> 
         password_hash: Some(&hash),
         email_verified_at: None,
     };
-    if let Some(user) = store::insert(&mut tx, &wanted, now).await? {
-        mail::queue(&mut tx, &mail::New::to(&user, Kind::VerifyEmail), now).await?;
-    } else if let Some((user, _)) = store::find_by_email(&mut *tx, &new.email).await? {
-        let compared = old.filter(|_| matches != Matches::No);
-        register_again(&mut tx, user.id, compared.as_deref(), now).await?;
-    }
+    let trusted = match store::insert(&mut tx, &wanted, now).await? {
+        Some(_) => Some(hash.as_str()),
+        None => old.as_deref().filter(|_| matches != Matches::No),
+    };
+    answer_by_mail(&mut tx, &new.email, trusted, now).await?;
     tx.commit().await?;
     state.mail_is_due.notify_one();
     Ok(())
 }
 
-/// Somebody registers with an address that has an account. `compared` is the hash that the password matched, if it did.
-async fn register_again(
+/// Writes the mail that tells how it went. The same is written whether the address was new or not, so that it takes as long. `trusted` is
+/// the hash of the password that was registered with, where the account has that one.
+async fn answer_by_mail(
     db: &mut PgConnection,
-    user: Uuid,
-    compared: Option<&str>,
+    email: &Email,
+    trusted: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    let Some(user) = store::lock(db, user).await?.filter(|user| user.deleted_at.is_none()) else {
+    let Some((found, _)) = store::find_by_email(&mut *db, email).await? else { return Ok(()) };
+    let Some(user) = store::lock(db, found.id).await?.filter(|user| user.deleted_at.is_none()) else {
         return Ok(());
     };
-    if user.email_verified_at.is_some() {
-        mail::queue(db, &mail::New::to(&user, Kind::AlreadyRegistered), now).await?;
+    // Two may have registered with an address that neither has proven. Whoever proves it must not find the other's password on the
+    // account, so it has none until then.
+    store::distrust_password(db, user.id, trusted, now).await?;
+    store::spend_all(db, user.id, Some(Purpose::VerifyEmail), now).await?;
+    if user.email_verified_at.is_none() {
+        mail::queue(db, &mail::New::to(&user, Kind::VerifyEmail), now).await?;
         return Ok(());
     }
-    // Two have registered with an address that neither has proven. Whoever proves it must not find the other's password on the
-    // account, so it has none until then.
-    let there = store::password_hash(&mut *db, user.id).await?;
-    if compared.is_none() || there.as_deref() != compared {
-        store::set_password(db, user.id, None, now).await?;
-    }
-    store::spend_all(db, user.id, Some(Purpose::VerifyEmail), now).await?;
-    mail::queue(db, &mail::New::to(&user, Kind::VerifyEmail), now).await?;
+    let id = mail::queue(db, &mail::New::to(&user, Kind::AlreadyRegistered), now).await?;
+    // This mail has no link: the token is told nobody, and is there for the time that it takes.
+    let link = Kind::VerifyEmail.link().ok_or_else(|| Problem::new(Code::Internal))?;
+    store::insert_one_time(db, id, user.id, &link, &user.email, now).await?;
     Ok(())
 }
 

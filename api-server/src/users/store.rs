@@ -130,6 +130,17 @@ pub async fn lock(db: &mut PgConnection, id: Uuid) -> Result<Option<User>, sqlx:
     Ok(row.map(User::from))
 }
 
+/// Locks users as [`lock`] does, all that are there.
+///
+/// # Errors
+/// As the database's.
+pub async fn lock_all(db: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!("select id from users where id = any($1) order by id for no key update", ids)
+        .fetch_all(db)
+        .await
+        .map(drop)
+}
+
 /// A user by address with the password's hash.
 ///
 /// # Errors
@@ -188,6 +199,28 @@ pub async fn set_password(
         "update users set password_hash = $2, updated_at = $3 where id = $1",
         id,
         hash,
+        Time::from(now) as _
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Takes the password off a user whose address nobody has proven, unless it is the one with this hash.
+///
+/// # Errors
+/// As the database's.
+pub async fn distrust_password(
+    db: &mut PgConnection,
+    id: Uuid,
+    trusted: Option<&str>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update users set password_hash = null, updated_at = $3
+         where id = $1 and email_verified_at is null and password_hash is distinct from $2",
+        id,
+        trusted,
         Time::from(now) as _
     )
     .execute(db)

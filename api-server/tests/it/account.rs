@@ -170,6 +170,41 @@ async fn reset_meanwhile<T>(world: &World, request: impl Future<Output = Result<
 }
 
 #[tokio::test]
+async fn a_password_or_address_that_is_changed_twice_with_one_key_is_changed_once() -> Result<()> {
+    let world = World::new().await?;
+    let ayu = world.user("ayu").await?;
+    let body = json!({"current_password": PASSWORD, "new_password": "samudra biru luas 9"});
+    let change = || world.api.post_once(&ayu, "/me/password", "key-1", &body);
+    let answers = futures::future::try_join_all((0..6).map(|_| change())).await?;
+    for answer in &answers {
+        let is_done = answer.status == StatusCode::NO_CONTENT;
+        assert!(is_done || answer.code() == "idempotency.in_flight", "{answer:?}");
+    }
+    let again = change().await?.expect(StatusCode::NO_CONTENT)?;
+    assert_eq!((again.header("idempotency-replayed"), again.header("content-type")), ("true", ""));
+    assert_eq!(again.body, Value::Null);
+    let other = json!({"current_password": PASSWORD, "new_password": "another good one 55"});
+    let other = world.api.post_once(&ayu, "/me/password", "key-1", &other).await?;
+    assert_eq!(other.code(), "idempotency.key_reused");
+    world.log_in("ayu@example.com", "samudra biru luas 9").await?;
+
+    let body = json!({"email": "ayu@example.org", "password": "samudra biru luas 9"});
+    for replayed in ["", "true"] {
+        let answer = world.api.post_once(&ayu, "/me/email", "key-1", &body).await?;
+        assert_eq!(answer.expect(StatusCode::ACCEPTED)?.header("idempotency-replayed"), replayed);
+    }
+    let (server, name) = (&world.database.server, &world.database.name);
+    let mails = "select count(*) from emails where kind in ('PASSWORD_CHANGED', 'CHANGE_EMAIL')";
+    assert_eq!(server.sql(name, mails)?.trim(), "2", "one of each");
+    // What is kept of a body that holds a password is no plain hash of it.
+    let kept = format!(
+        "select count(*), count(*) filter (where fingerprint = sha256(convert_to('{body}', 'UTF8'))) from idempotency_keys"
+    );
+    assert_eq!(server.sql(name, &kept)?.trim(), "2|0");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_an_old_password_allowed_a_moment_ago_it_allows_no_more_once_it_was_reset() -> Result<()> {
     let world = World::new().await?;
     world.user("ayu").await?;

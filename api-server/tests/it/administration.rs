@@ -89,14 +89,7 @@ async fn users_are_searched_filtered_sorted_and_paged() -> Result<()> {
 async fn a_user_who_was_made_sets_a_password_by_mail_and_a_repeat_makes_no_second() -> Result<()> {
     let world = World::new().await?;
     let boss = world.administrator("boss").await?;
-    let create = async |key: &str, body: &Value| {
-        let request = world
-            .api
-            .request(Method::POST, "/admin/users")
-            .bearer_auth(&boss.access)
-            .header("idempotency-key", key);
-        world.api.send(request.json(body)).await
-    };
+    let create = async |key: &str, body: &Value| world.api.post_once(&boss, "/admin/users", key, body).await;
     let body = json!({"email": "new@example.com", "name": "New", "language": "EN"});
     let tries = futures::future::try_join_all((0..20).map(|_| create("key-1", &body))).await?;
     let made: BTreeSet<String> = tries
@@ -217,6 +210,60 @@ async fn many_are_changed_at_once_each_by_itself() -> Result<()> {
     let log =
         world.api.get_as(&boss, &format!("/admin/audit?entity_id={}&action=user.delete", ayu.id)).await?;
     assert!(!log.body.to_string().contains("ayu@example.com"), "nothing personal lives on in the log");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_done_to_users_once_is_answered_again_and_not_done_again() -> Result<()> {
+    let world = World::new().await?;
+    let (boss, ayu) = (world.administrator("boss").await?, world.user("ayu").await?);
+    let (path, body) = (format!("/admin/users/{}", ayu.id), json!({"reason": "Asked for it"}));
+    let twice = async |path: &str, body: &Value| -> Result<(Answer, Answer)> {
+        let first = world.api.post_once(&boss, path, "key-1", body).await?.expect(StatusCode::OK)?;
+        Ok((first, world.api.post_once(&boss, path, "key-1", body).await?.expect(StatusCode::OK)?))
+    };
+    let version = async || -> Result<String> {
+        Ok(world.api.get_as(&boss, &path).await?.expect(StatusCode::OK)?.header("etag").to_owned())
+    };
+    let all = json!({"action": "ACTIVATE", "ids": [ayu.id]});
+    let none = json!({"action": "DEACTIVATE", "ids": [ayu.id]});
+    // The same key on each: it counts for one route.
+    for (path, body) in [
+        (format!("{path}/deactivate"), &body),
+        (format!("{path}/activate"), &body),
+        (format!("{path}/deactivate"), &body),
+        ("/admin/users/bulk".to_owned(), &none),
+    ] {
+        let before = version().await?;
+        let (first, second) = twice(&path, body).await?;
+        let is_new = first.header("idempotency-replayed").is_empty();
+        assert_eq!(is_new, version().await? != before, "{path}: {first:?}");
+        assert_eq!((second.header("idempotency-replayed"), &second.body), ("true", &first.body), "{path}");
+        assert_eq!(second.header("etag"), first.header("etag"), "{path}");
+    }
+    let other = world.api.post_once(&boss, "/admin/users/bulk", "key-1", &all).await?;
+    assert_eq!(other.code(), "idempotency.key_reused");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_who_change_the_same_many_users_do_not_wait_for_each_other_for_ever() -> Result<()> {
+    let names: Vec<String> = (0..40).map(|nth| format!("user{nth}")).collect();
+    let (world, boss) = world_with(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let found =
+        world.database.server.sql(&world.database.name, "select id from users where email like 'user%'")?;
+    let forth: Vec<&str> = found.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let back: Vec<&str> = forth.iter().rev().copied().collect();
+    let bulk = |ids: &[&str]| json!({"action": "DEACTIVATE", "ids": ids});
+    let (forth, back) = (bulk(&forth), bulk(&back));
+    let both = (0..8).map(|nth| {
+        world.api.send_as(&boss, Method::POST, "/admin/users/bulk", if nth % 2 == 0 { &forth } else { &back })
+    });
+    for answer in futures::future::try_join_all(both).await? {
+        let results = answer.expect(StatusCode::OK)?.body["results"].as_array().cloned().unwrap_or_default();
+        assert_eq!(results.len(), 40);
+        assert!(results.iter().all(|one| one["done"] == json!(true)), "{results:?}");
+    }
     Ok(())
 }
 

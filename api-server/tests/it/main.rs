@@ -4,6 +4,7 @@
 
 mod account;
 mod administration;
+mod cluster;
 mod database;
 mod ledger;
 mod mail;

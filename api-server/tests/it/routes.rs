@@ -243,6 +243,19 @@ async fn a_route_without_a_guard_is_found_by_the_matrix() -> Result<()> {
     Ok(())
 }
 
+/// POSTs of somebody who is logged in that have no effect to be repeated, or none that a repeat could add to.
+const WITHOUT_KEY: [&str; 1] = ["/api/v1/auth/logout-all"];
+
+#[test]
+fn every_post_of_somebody_takes_an_idempotency_key_and_no_other_call_does() {
+    for (method, path, operation) in operations() {
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let takes_key = parameters.iter().any(|one| one["name"] == "Idempotency-Key");
+        let is_wanted = method == Method::POST && !is_public(&method, &path);
+        assert_eq!(takes_key, is_wanted && !WITHOUT_KEY.contains(&path.as_str()), "{method} {path}");
+    }
+}
+
 #[test]
 fn everything_that_is_public_exists() {
     let known: BTreeSet<(String, String)> =

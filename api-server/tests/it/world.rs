@@ -1,7 +1,6 @@
 //! What each test gets: a database of its own, a mail server, and as many API servers on them as it wants.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use api_server::state::State;
 use api_server::{config, db};
 use e2e::mail_catcher::MailCatcher;
 use e2e::postgres::{APPLICATION, Durability, OWNER, Postgres};
+use e2e::scratch;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -36,28 +36,13 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 /// The PostgreSQL of this run, with the migrated template.
 pub async fn postgres() -> Result<Arc<Postgres>> {
     let server = SERVER.get_or_try_init(|| async {
-        let home = forget_ended_runs()?;
-        std::fs::create_dir_all(&home)?;
+        let home = scratch::folder("tests")?;
         let server = Postgres::start(&home, &home, Durability::Forgotten).await?;
         server.make_database(TEMPLATE)?;
         db::migrate(&server.url(OWNER, TEMPLATE).into()).await?;
         anyhow::Ok(Arc::new(server))
     });
     Ok(Arc::clone(server.await?))
-}
-
-/// A folder for this run; those of runs that have ended are removed.
-fn forget_ended_runs() -> Result<PathBuf> {
-    let name = |pid: u32| format!("nakhoda-tests-{pid}");
-    for entry in std::fs::read_dir("/var/tmp")?.flatten() {
-        let text = entry.file_name().to_string_lossy().into_owned();
-        let pid = text.strip_prefix("nakhoda-tests-").and_then(|pid| pid.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
-            // Another run may be doing the same.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-    Ok(PathBuf::from("/var/tmp").join(name(std::process::id())))
 }
 
 /// A database of one test.
@@ -108,7 +93,19 @@ impl World {
 
     /// One more replica on the same database.
     pub async fn replica(&self) -> Result<Api> {
-        Api::start(settings(&self.database, &self.mail), self.clock.clone()).await
+        self.replica_with(|_| {}).await
+    }
+
+    /// One more replica with other settings.
+    pub async fn replica_with(&self, change: impl FnOnce(&mut Settings)) -> Result<Api> {
+        let mut settings = settings(&self.database, &self.mail);
+        change(&mut settings);
+        Api::start(settings, self.clock.clone()).await
+    }
+
+    /// One more replica, with a cluster.
+    pub async fn replica_on(&self, cluster: Cluster) -> Result<Api> {
+        Api::start_on(settings(&self.database, &self.mail), cluster, self.clock.clone()).await
     }
 
     /// One more replica whose routes are others, or lie otherwise.
@@ -252,7 +249,11 @@ impl Answer {
 impl Api {
     /// Starts one and waits until it is ready.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
-        let (state, sender) = serve::build(settings, Cluster::none(), clock)?;
+        Self::start_on(settings, Cluster::none(), clock).await
+    }
+
+    async fn start_on(settings: Settings, cluster: Cluster, clock: Clock) -> Result<Self> {
+        let (state, sender) = serve::build(settings, cluster, clock)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (base, stop) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
         tokio::spawn(serve::serve(state, sender, listener, stop.clone()));
@@ -286,6 +287,12 @@ impl Api {
     /// Sends JSON, as somebody.
     pub async fn send_as(&self, user: &User, method: Method, path: &str, body: &Value) -> Result<Answer> {
         self.send(self.request(method, path).bearer_auth(&user.access).json(body)).await
+    }
+
+    /// Posts JSON, as somebody, with an idempotency key.
+    pub async fn post_once(&self, user: &User, path: &str, key: &str, body: &Value) -> Result<Answer> {
+        let request = self.request(Method::POST, path).bearer_auth(&user.access);
+        self.send(request.header("idempotency-key", key).json(body)).await
     }
 
     /// Reads, as somebody.

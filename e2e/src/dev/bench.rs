@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::{cargo, preflight, state};
 use crate::bench::{self, Plan};
 use crate::story::Story;
-use crate::{disk, repository};
+use crate::{disk, repository, scratch};
 
 /// Free space that a run wants, in bytes: most of it is the audit log.
 const ROOM: u64 = 6 * disk::GIB;
@@ -88,8 +88,7 @@ pub(super) async fn logins(part: Duration) -> Result<ExitCode> {
     become_optimised(&this)?;
     let story = Story::aloud();
     preflight::check(story)?;
-    let home = Path::new("/var/tmp").join(format!("nakhoda-bench-logins-{}", std::process::id()));
-    std::fs::create_dir_all(&home)?;
+    let home = scratch::folder("bench-logins")?;
     let table = bench::logins::run(&program, &home, bench::logins::Plan { part }, story).await;
     std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
     println!("\n{}", table?);

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use super::{cargo, preflight};
 use crate::postgres::{Durability, Postgres};
-use crate::repository;
 use crate::story::Story;
+use crate::{repository, scratch};
 
 const DATABASE: &str = "queries";
 /// As the migrations' library makes it; a migration grants the application to read it.
@@ -20,8 +20,7 @@ const APPLIED: &str = "create table _sqlx_migrations (version bigint primary key
 pub(super) async fn run(check: bool) -> Result<ExitCode> {
     let story = Story::aloud();
     preflight::check(story)?;
-    let home = Path::new("/var/tmp").join(format!("nakhoda-sqlx-{}", std::process::id()));
-    fs::create_dir_all(&home)?;
+    let home = scratch::folder("sqlx")?;
     let done = write(&home, story, check).await;
     fs::remove_dir_all(&home).with_context(|| format!("{} can't be removed", home.display()))?;
     done

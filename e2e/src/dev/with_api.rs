@@ -10,16 +10,15 @@ use tokio::process::Command;
 
 use super::{cargo, preflight};
 use crate::people::{ADMINISTRATOR, PASSWORD, People, Start, Where};
-use crate::repository;
 use crate::story::Story;
+use crate::{repository, scratch};
 
 /// Starts PostgreSQL, a mail catcher and the API server, runs the command, and ends as it ended. The command finds in its environment
 /// `NAKHODA_API_URL`, `NAKHODA_MAILS` (a folder in which every mail is a JSON file), `NAKHODA_ADMIN_EMAIL` and `NAKHODA_ADMIN_PASSWORD`.
 pub(super) async fn run(command: &[OsString]) -> Result<ExitCode> {
     let story = Story::aloud();
     preflight::check(story)?;
-    let home = Path::new("/var/tmp").join(format!("nakhoda-with-api-{}", std::process::id()));
-    fs::create_dir_all(&home)?;
+    let home = scratch::folder("with-api")?;
     let done = within(&home, story, command).await;
     fs::remove_dir_all(&home).with_context(|| format!("{} can't be removed", home.display()))?;
     done

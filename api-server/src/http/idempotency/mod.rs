@@ -7,7 +7,7 @@ use super::{
     inherited::HEADER_TEXT,
     problem::{Code, Problem},
 };
-use crate::{clock, sessions::Principal, state::State};
+use crate::{clock, secret_key::Purpose, sessions::Principal, state::State};
 use axum::{
     body::Body,
     extract::FromRequestParts,
@@ -17,7 +17,6 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::BTreeMap;
 use store::{Scope, Stored};
@@ -73,19 +72,25 @@ impl Key {
     }
 }
 
+/// What the document says of the header, where the handler says nothing of its own.
+pub const SAYS: &str = "The same key and body answer with the first result again, for a day; the same key with another body is refused.";
+
+/// Where a request has its answer kept, and what its body is known by.
+type Place = (Scope, [u8; 32]);
+
 /// A request that is done for the first time, with the transaction to do it in.
 #[derive(Debug)]
 pub struct Once {
     tx: Transaction<'static, Postgres>,
-    place: Option<(Scope, [u8; 32])>,
+    place: Option<Place>,
     now: Timestamp,
 }
 
 /// What a request with a key meets.
 #[derive(Debug)]
-pub enum Begun {
+pub enum Begun<T = Box<Once>> {
     /// It is the first.
-    First(Box<Once>),
+    First(T),
     /// It was done before: the answer of then.
     Before(Response),
 }
@@ -101,25 +106,66 @@ pub async fn begin(
     key: Key,
     body: &[u8],
 ) -> Result<Begun, Problem> {
-    let (mut tx, now) = (state.db.begin().await?, state.clock.now());
-    let Key(Some(key)) = key else { return Ok(Begun::First(Box::new(Once { tx, place: None, now }))) };
-    let fingerprint: [u8; 32] = Sha256::digest(body).into();
-    let scope = Scope { user: principal.user_id, route: route.to_owned(), key };
-    if !store::lock(&mut tx, &scope).await? {
-        return Err(Problem::new(Code::KeyInFlight));
+    begin_at(state, place(state, principal, route, key, body)).await
+}
+
+/// The same for a request whose effect has something before it that takes long, such as comparing a password: no transaction is open
+/// meanwhile, and it is not done again for a repeat, which would fail where the effect has changed what it looks at.
+///
+/// # Errors
+/// As [`begin`], and those of the work.
+pub async fn begin_after<T>(
+    state: &State,
+    principal: &Principal,
+    route: &str,
+    key: Key,
+    body: &[u8],
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<Begun<(Box<Once>, T)>, Problem> {
+    let place = place(state, principal, route, key, body);
+    if let Some(answer) = answer_of_then(state, place.as_ref()).await? {
+        return Ok(Begun::Before(answer));
     }
-    if let Some(before) = store::find(&mut tx, &scope, clock::before(now, KEPT)).await? {
-        // The lock goes now, not when the connection is used again.
-        tx.rollback().await?;
-        if before.fingerprint != fingerprint.as_slice() {
-            return Err(Problem::with(
-                Code::KeyReused,
-                "This idempotency key was used with another body. Send a new key with a new request.",
-            ));
+    let done = match work.await {
+        Ok(done) => done,
+        // The first may have ended in the middle of it.
+        Err(problem) => {
+            let before = answer_of_then(state, place.as_ref()).await?;
+            return before.map(Begun::Before).ok_or(problem);
         }
-        return Ok(Begun::Before(before.replay()?));
+    };
+    Ok(match begin_at(state, place).await? {
+        Begun::First(once) => Begun::First((once, done)),
+        Begun::Before(answer) => Begun::Before(answer),
+    })
+}
+
+/// A body may hold a password, so what is kept of it tells nothing to whoever has the database alone.
+fn place(state: &State, principal: &Principal, route: &str, key: Key, body: &[u8]) -> Option<Place> {
+    let scope = Scope { user: principal.user_id, route: route.to_owned(), key: key.0? };
+    Some((scope, state.secret.code(Purpose::Fingerprints, &[body])))
+}
+
+async fn answer_of_then(state: &State, place: Option<&Place>) -> Result<Option<Response>, Problem> {
+    let Some((scope, fingerprint)) = place else { return Ok(None) };
+    let mut db = state.db.acquire().await?;
+    let before = store::find(&mut db, scope, clock::before(state.clock.now(), KEPT)).await?;
+    before.map(|before| before.replay(fingerprint)).transpose()
+}
+
+async fn begin_at(state: &State, place: Option<Place>) -> Result<Begun, Problem> {
+    let (mut tx, now) = (state.db.begin().await?, state.clock.now());
+    if let Some((scope, fingerprint)) = &place {
+        if !store::lock(&mut tx, scope).await? {
+            return Err(Problem::new(Code::KeyInFlight));
+        }
+        if let Some(before) = store::find(&mut tx, scope, clock::before(now, KEPT)).await? {
+            // The lock goes now, not when the connection is used again.
+            tx.rollback().await?;
+            return Ok(Begun::Before(before.replay(fingerprint)?));
+        }
     }
-    Ok(Begun::First(Box::new(Once { tx, place: Some((scope, fingerprint)), now })))
+    Ok(Begun::First(Box::new(Once { tx, place, now })))
 }
 
 impl Once {
@@ -133,12 +179,29 @@ impl Once {
     /// # Errors
     /// As the database's; then nothing has happened.
     pub async fn finish(
-        mut self: Box<Self>,
+        self: Box<Self>,
         status: StatusCode,
         headers: &[(HeaderName, String)],
         body: &impl Serialize,
     ) -> Result<Response, Problem> {
         let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
+        self.finish_with(status, headers, body).await
+    }
+
+    /// The same with an answer that has no body.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub async fn finish_empty(self: Box<Self>, status: StatusCode) -> Result<Response, Problem> {
+        self.finish_with(status, &[], Vec::new()).await
+    }
+
+    async fn finish_with(
+        mut self: Box<Self>,
+        status: StatusCode,
+        headers: &[(HeaderName, String)],
+        body: Vec<u8>,
+    ) -> Result<Response, Problem> {
         let headers: BTreeMap<&str, &str> =
             headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let status = i16::try_from(status.as_u16()).unwrap_or(500);
@@ -155,14 +218,23 @@ impl Once {
 impl Stored {
     fn answer(self) -> Result<Response, Problem> {
         let status = u16::try_from(self.status).unwrap_or(500);
-        let mut answer = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+        let mut answer = Response::builder().status(status);
+        if !self.body.is_empty() {
+            answer = answer.header(header::CONTENT_TYPE, "application/json");
+        }
         for (name, value) in self.headers.as_object().into_iter().flatten() {
             answer = answer.header(name, value.as_str().unwrap_or_default());
         }
         answer.body(Body::from(self.body)).map_err(|error| Problem::internal(&error))
     }
 
-    fn replay(self) -> Result<Response, Problem> {
+    fn replay(self, fingerprint: &[u8; 32]) -> Result<Response, Problem> {
+        if self.fingerprint != fingerprint {
+            return Err(Problem::with(
+                Code::KeyReused,
+                "This idempotency key was used with another body. Send a new key with a new request.",
+            ));
+        }
         let mut answer = self.answer()?;
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(answer)

@@ -5,12 +5,13 @@ use crate::{
         App,
         auth::CurrentUser,
         body::Body,
+        idempotency::{self, Begun, Key},
         problem::{self, Fields, Result},
         rate::{self, Limit},
     },
     users::{account, email::Email, password::Password},
 };
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -34,6 +35,7 @@ pub(super) struct ChangeEmail {
     path = "/me/email",
     tag = "me",
     security(("access_token" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = ChangeEmail,
     responses(
         (status = 202, description = "A mail is on its way to the new address, unless somebody else has it."),
@@ -43,13 +45,24 @@ pub(super) struct ChangeEmail {
 pub(super) async fn change(
     State(state): App,
     CurrentUser(principal): CurrentUser,
+    key: Key,
     body: Body<ChangeEmail>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     let ChangeEmail { email, password } = body.value;
     let mut fields = Fields::new();
     let email = fields.parse("email", Email::parse(&email));
     let Some(email) = email else { return Err(fields.problem()) };
-    rate::take(&state, PER_EMAIL, email.as_str()).await?;
-    account::change_email(&state, &principal, &Password::given(&password), &email).await?;
-    Ok(StatusCode::ACCEPTED)
+    let work = async {
+        rate::take(&state, PER_EMAIL, email.as_str()).await?;
+        account::confirm(&state, &principal, &Password::given(&password)).await
+    };
+    let begun = idempotency::begin_after(&state, &principal, "POST /me/email", key, &body.bytes, work);
+    let (mut once, confirmed) = match begun.await? {
+        Begun::Before(answer) => return Ok(answer),
+        Begun::First(first) => first,
+    };
+    account::change_email(once.db(), &confirmed, &email, state.clock.now()).await?;
+    let answer = once.finish_empty(StatusCode::ACCEPTED).await?;
+    state.mail_is_due.notify_one();
+    Ok(answer)
 }

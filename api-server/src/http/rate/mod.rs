@@ -1,5 +1,6 @@
 //! Rates that hold across replicas. The database keeps one row a limit and subject; a replica takes several requests' worth at a time
-//! from it and spends them on its own, so that not every request writes.
+//! from it and spends them on its own, so that not every request writes. How far a subject has gone it remembers for a while: whoever has
+//! nothing left is turned away without the database.
 
 mod store;
 
@@ -10,7 +11,7 @@ use std::{
     cell::Cell,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +44,11 @@ impl Limit {
         let micros = self.period.as_micros() * i128::from(requests) / i128::from(self.burst.max(1));
         SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
+
+    /// Up to where the arrival may have moved for so many requests to be let through now.
+    fn furthest(self, requests: u32, now: Timestamp) -> Timestamp {
+        clock::after(now, self.period - self.cost(requests))
+    }
 }
 
 /// Where a request stands with the limit that it was counted against last, for the headers of its answer.
@@ -74,9 +80,18 @@ fn note(limit: Limit, arrival: Timestamp, now: Timestamp) {
     let _ = STANDING.try_with(|cell| cell.set(Some(standing)));
 }
 
-/// What a replica took and has not spent yet.
+/// What a replica knows of subjects by itself: for a minute, and of so many, so that a flood from everywhere has an end here.
 #[derive(Clone, Debug)]
-pub struct Leases(moka::sync::Cache<String, Arc<AtomicU32>>);
+pub struct Leases(moka::sync::Cache<String, Arc<Held>>);
+
+/// What is known of one subject.
+#[derive(Debug, Default)]
+struct Held {
+    /// Requests that were taken and not spent yet.
+    left: AtomicU32,
+    /// How far the arrival had moved when it was seen last, in microseconds. In the database it is that far or further: it only grows.
+    arrival: AtomicI64,
+}
 
 impl Default for Leases {
     fn default() -> Self {
@@ -85,15 +100,30 @@ impl Default for Leases {
 }
 
 impl Leases {
-    fn spend(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|left| {
-            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-        })
+    fn of(&self, key: &str) -> Arc<Held> {
+        self.0.get(key).unwrap_or_default()
     }
 
-    fn keep(&self, key: String, more: u32) {
-        let left = self.0.get_with(key, Arc::default);
-        left.fetch_add(more, Ordering::Relaxed);
+    /// Notes how far a subject has gone, and how much more was taken for it than is spent at once.
+    fn keep(&self, key: String, arrival: Timestamp, more: u32) {
+        let held = self.0.get_with(key, Arc::default);
+        held.arrival.fetch_max(arrival.as_microsecond(), Ordering::Relaxed);
+        held.left.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+impl Held {
+    /// Spends one of what was taken. It is noted by what is left of all, what was taken included.
+    fn spend(&self, limit: Limit, now: Timestamp) -> bool {
+        let spent = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if let Ok(before) = spent {
+            note(limit, clock::before(self.arrival(), limit.cost(before - 1)), now);
+        }
+        spent.is_ok()
+    }
+
+    fn arrival(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.arrival.load(Ordering::Relaxed)).unwrap_or_default()
     }
 }
 
@@ -126,16 +156,23 @@ pub fn has(taken: Result<(), Problem>) -> Result<bool, Problem> {
 /// # Errors
 /// As [`take`].
 pub async fn take_leased(state: &State, limit: Limit, subject: &str) -> Result<(), Problem> {
-    let key = format!("{}:{subject}", limit.name);
-    if state.leases.spend(&key) {
+    let (now, key) = (state.clock.now(), key(limit, subject));
+    if state.leases.of(&key).spend(limit, now) {
         return Ok(());
     }
-    let (now, several) = (state.clock.now(), (limit.burst / 20).max(1));
+    let several = (limit.burst / 20).max(1);
     if several > 1 && take_several(state, limit, subject, several, now).await?.is_ok() {
-        state.leases.keep(key, several - 1);
+        return Ok(());
+    }
+    // Meanwhile another request may have taken some.
+    if state.leases.of(&key).spend(limit, now) {
         return Ok(());
     }
     take(state, limit, subject).await
+}
+
+fn key(limit: Limit, subject: &str) -> String {
+    format!("{}:{subject}", limit.name)
 }
 
 fn refused(state: &State, limit: Limit, wait: SignedDuration) -> Problem {
@@ -143,7 +180,8 @@ fn refused(state: &State, limit: Limit, wait: SignedDuration) -> Problem {
     Problem::rate_limited(Duration::try_from(wait).unwrap_or_default())
 }
 
-/// The generic cell rate algorithm: each request moves the time of arrival on by its cost, as far ahead as the burst reaches.
+/// The generic cell rate algorithm: each request moves the time of arrival on by its cost, as far ahead as the burst reaches. Of several
+/// requests one is spent at once.
 async fn take_several(
     state: &State,
     limit: Limit,
@@ -151,14 +189,18 @@ async fn take_several(
     requests: u32,
     now: Timestamp,
 ) -> Result<Result<(), SignedDuration>, sqlx::Error> {
-    let key = format!("{}:{subject}", limit.name);
-    let cost = limit.cost(requests);
-    let furthest = clock::after(now, limit.period - cost);
-    if let Some(arrival) = store::advance(&state.db, &key, now, clock::after(now, cost), furthest).await? {
-        note(limit, arrival, now);
-        return Ok(Ok(()));
+    let key = key(limit, subject);
+    let (cost, furthest) = (limit.cost(requests), limit.furthest(requests, now));
+    let mut arrival = state.leases.of(&key).arrival();
+    if arrival <= furthest {
+        if let Some(moved) = store::advance(&state.db, &key, now, clock::after(now, cost), furthest).await? {
+            state.leases.keep(key, moved, requests - 1);
+            note(limit, clock::before(moved, limit.cost(requests - 1)), now);
+            return Ok(Ok(()));
+        }
+        arrival = store::arrival(&state.db, &key).await?.unwrap_or(now);
+        state.leases.keep(key, arrival, 0);
     }
-    let arrival = store::arrival(&state.db, &key).await?.unwrap_or(now);
     note(limit, arrival, now);
     Ok(Err(arrival.duration_since(furthest).max(SignedDuration::from_secs(1))))
 }
@@ -176,7 +218,7 @@ pub async fn user(state: &State, id: Uuid) -> Result<(), Problem> {
 /// # Errors
 /// As [`take`].
 pub async fn network(state: &State, network: &str) -> Result<(), Problem> {
-    take(state, Limit::per_minute("address", state.http.rate_per_address), network).await
+    take_leased(state, Limit::per_minute("address", state.http.rate_per_address), network).await
 }
 
 #[cfg(test)]
@@ -200,10 +242,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_is_spent_once() {
-        let leases = Leases::default();
-        assert!(!leases.spend("a"));
-        leases.keep("a".to_owned(), 2);
-        assert_eq!([leases.spend("a"), leases.spend("a"), leases.spend("a")], [true, true, false]);
+    fn what_was_taken_is_spent_once_and_noted_as_it_is_spent() {
+        let (leases, limit, now) = (Leases::default(), Limit::per_minute("x", 120), Timestamp::UNIX_EPOCH);
+        let spend = || {
+            STANDING.sync_scope(Cell::new(None), || {
+                let is_spent = leases.of("a").spend(limit, now);
+                (is_spent, STANDING.with(Cell::take).map(|standing| standing.remaining))
+            })
+        };
+        assert_eq!(spend(), (false, None));
+        leases.keep("a".to_owned(), clock::after(now, limit.cost(3)), 2);
+        assert_eq!([spend(), spend(), spend()], [(true, Some(118)), (true, Some(117)), (false, None)]);
+    }
+
+    #[test]
+    fn how_far_a_subject_has_gone_is_never_taken_back() {
+        let (leases, now) = (Leases::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(leases.of("a").arrival(), now);
+        for seconds in [20, 50, 30] {
+            leases.keep("a".to_owned(), now + SignedDuration::from_secs(seconds), 0);
+        }
+        assert_eq!(leases.of("a").arrival(), now + SignedDuration::from_secs(50));
     }
 }

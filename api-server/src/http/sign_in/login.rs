@@ -55,11 +55,14 @@ pub(super) async fn login(
     headers: HeaderMap,
     body: Body<Login>,
 ) -> Result<Json<LoggedIn>> {
+    // Before anything is counted or read: whoever is turned away because too many wait has cost nothing, and has not guessed wrong.
+    let place = state.hasher.place()?;
     rate::network(&state, &address.network()).await?;
     let Login { email, password } = body.value;
     // What is no address is nobody's; it is answered like a wrong one.
     let email = Email::parse(&email).map_err(|_| Problem::new(Code::BadCredentials))?;
     let password = Password::given(&password);
-    let (user, issued) = login::log_in(&state, &email, &password, address, user_agent(&headers)).await?;
+    let from = login::From { address, user_agent: user_agent(&headers) };
+    let (user, issued) = login::log_in(&state, place, &email, &password, from).await?;
     Ok(Json(LoggedIn { user: user.into(), tokens: issued.into() }))
 }

@@ -28,7 +28,7 @@ use e2e::people::{Start, Where};
 use e2e::proxy::{FaultProxy, ProxyConfig};
 use e2e::story::Story;
 use e2e::tools::Tools;
-use e2e::{api_process, apply, charts, repository};
+use e2e::{api_process, apply, charts, repository, scratch};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ impl World {
         let cluster = self.cluster();
         let actor = Actor::service_account(cluster, NAMESPACE, api_process::SERVICE_ACCOUNT).await?;
         let kubeconfig = actor.write_kubeconfig(&cluster.kubeconfig(&format!("api-{name}")), None)?;
-        let home = Path::new("/var/tmp").join(format!("nakhoda-customers-{}-{name}", std::process::id()));
+        let home = scratch::folder("customers")?.join(name);
         let program = api_process::program()?;
         let start =
             Start { program: &program, database: Where::Forgotten, kubeconfig: Some(&kubeconfig), env: &[] };

@@ -26,7 +26,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
     security(("access_token" = [])),
     params(
         ("id" = uuid::Uuid, Path, description = "The mail."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer with the first result again, for a day."),
+        ("Idempotency-Key" = Option<String>, Header),
     ),
     request_body = Because,
     responses(

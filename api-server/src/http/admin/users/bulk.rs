@@ -6,15 +6,18 @@ use crate::{
         admin::{Trace, reason},
         auth::Administrator,
         body::Body,
+        idempotency::{self, Begun, Key},
         problem::{Code, Problem, Result},
     },
     users::{
         Role, account,
         administration::{self, By, Verb},
+        store,
     },
 };
-use axum::{Json, extract::State};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
+use sqlx::Connection as _;
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -80,6 +83,7 @@ pub(super) struct BulkResult {
     path = "/users/bulk",
     tag = "users",
     security(("access_token" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = Bulk,
     responses(
         (status = 200, body = BulkResult),
@@ -89,8 +93,9 @@ pub(super) async fn bulk(
     State(state): App,
     Administrator(principal): Administrator,
     trace: Trace,
+    key: Key,
     body: Body<Bulk>,
-) -> Result<Json<BulkResult>> {
+) -> Result<Response> {
     let Bulk { action, ids, role, reason: why } = body.value;
     let verb = match (action, role) {
         (Action::Activate, None) => Verb::Activate,
@@ -107,19 +112,28 @@ pub(super) async fn bulk(
         return Err(Problem::field(Code::Invalid, "ids", format!("must name 1 to {MOST} users, each once")));
     }
     let (why, actor) = (reason(why)?, trace.actor(&principal));
+    let route = "POST /admin/users/bulk";
+    let mut once = match idempotency::begin(&state, &principal, route, key, &body.bytes).await? {
+        Begun::Before(answer) => return Ok(answer),
+        Begun::First(once) => once,
+    };
+    // All at once and in one order: two who do it to the same users would wait for each other.
+    store::lock_all(once.db(), &ids).await?;
     let mut results = Vec::with_capacity(ids.len());
     for id in ids {
         let by = By { actor: &actor, reason: why.as_deref(), now: state.clock.now() };
-        let done = async {
-            let mut tx = state.db.begin().await?;
-            administration::apply(&state, &mut tx, by, id, verb).await?;
-            tx.commit().await.map_err(Problem::from)
-        };
-        let problem = done.await.err();
+        let mut point = once.db().begin().await?;
+        let problem = administration::apply(&state, &mut point, by, id, verb).await.err();
+        if problem.is_none() {
+            point.commit().await?;
+        } else {
+            point.rollback().await?;
+        }
         let detail = problem.as_ref().map(|problem| problem.body("").detail);
         let code = problem.map(|problem| problem.code().code());
         results.push(RowResult { id, done: code.is_none(), code, detail });
     }
+    let answer = once.finish(StatusCode::OK, &[], &BulkResult { results }).await?;
     account::settled(&state);
-    Ok(Json(BulkResult { results }))
+    Ok(answer)
 }

@@ -51,7 +51,7 @@ pub(super) struct CreateUser {
     path = "/users",
     tag = "users",
     security(("access_token" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer with the first result again, for a day.")),
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = CreateUser,
     responses(
         (status = 201, body = UserView, headers(("Location" = String, description = "Where the user is read."))),

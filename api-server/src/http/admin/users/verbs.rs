@@ -7,6 +7,8 @@ use crate::{
         admin::{Because, Trace, reason},
         auth::Administrator,
         body::Body,
+        etag,
+        idempotency::{self, Begun, Key},
         path::Id,
         problem::{self, Result},
         view::UserView,
@@ -20,25 +22,47 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-async fn apply(
-    state: &state::State,
-    principal: &Principal,
+/// What is done to whom, by whom, and why.
+struct Order {
+    principal: Principal,
     trace: Trace,
     id: Uuid,
     verb: Verb,
     why: Option<String>,
-) -> Result<User> {
-    let why = reason(why)?;
-    let actor = trace.actor(principal);
-    let by = By { actor: &actor, reason: why.as_deref(), now: state.clock.now() };
-    let mut tx = state.db.begin().await?;
-    let user = administration::apply(state, &mut tx, by, id, verb).await?;
-    tx.commit().await?;
-    account::settled(state);
-    Ok(user)
+}
+
+impl Order {
+    async fn apply(self, state: &state::State, db: &mut PgConnection) -> Result<User> {
+        let (why, actor) = (reason(self.why)?, self.trace.actor(&self.principal));
+        let by = By { actor: &actor, reason: why.as_deref(), now: state.clock.now() };
+        administration::apply(state, db, by, self.id, self.verb).await
+    }
+
+    async fn done(self, state: &state::State) -> Result<User> {
+        let mut tx = state.db.begin().await?;
+        let user = self.apply(state, &mut tx).await?;
+        tx.commit().await?;
+        account::settled(state);
+        Ok(user)
+    }
+
+    /// Of a `POST` on a route, which may be sent twice.
+    async fn done_once(self, state: &state::State, route: &str, key: Key, body: &[u8]) -> Result<Response> {
+        let route = format!("POST /admin/users/{}/{route}", self.id);
+        let mut once = match idempotency::begin(state, &self.principal, &route, key, body).await? {
+            Begun::Before(answer) => return Ok(answer),
+            Begun::First(once) => once,
+        };
+        let user = self.apply(state, once.db()).await?;
+        let tag = etag::of(user.version);
+        let answer = once.finish(StatusCode::OK, &tag, &UserView::from(user)).await?;
+        account::settled(state);
+        Ok(answer)
+    }
 }
 
 /// Delete everything personal of a user. Records of payments stay, without a name.
@@ -62,7 +86,8 @@ pub(super) async fn delete(
     Id(id): Id,
     body: Body<Because>,
 ) -> Result<StatusCode> {
-    apply(&state, &principal, trace, id, Verb::Delete, body.value.reason).await?;
+    let order = Order { principal, trace, id, verb: Verb::Delete, why: body.value.reason };
+    order.done(&state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -72,12 +97,12 @@ pub(super) async fn delete(
     path = "/users/{id}/activate",
     tag = "users",
     security(("access_token" = [])),
-    params(("id" = uuid::Uuid, Path, description = "The user.")),
+    params(("id" = uuid::Uuid, Path, description = "The user."), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Because,
     responses(
         (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
-        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted; or the first request with this key is still under way."),
     ),
 )]
 pub(super) async fn activate(
@@ -85,9 +110,11 @@ pub(super) async fn activate(
     Administrator(principal): Administrator,
     trace: Trace,
     Id(id): Id,
+    key: Key,
     body: Body<Because>,
 ) -> Result<Response> {
-    Ok(answer(apply(&state, &principal, trace, id, Verb::Activate, body.value.reason).await?))
+    let order = Order { principal, trace, id, verb: Verb::Activate, why: body.value.reason };
+    order.done_once(&state, "activate", key, &body.bytes).await
 }
 
 /// Let a user log in no more. All sessions end; nothing is deleted.
@@ -96,12 +123,12 @@ pub(super) async fn activate(
     path = "/users/{id}/deactivate",
     tag = "users",
     security(("access_token" = [])),
-    params(("id" = uuid::Uuid, Path, description = "The user.")),
+    params(("id" = uuid::Uuid, Path, description = "The user."), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Because,
     responses(
         (status = 200, body = UserView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
-        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted, or is the last administrator."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The user is deleted, or is the last administrator; or the first request with this key is still under way."),
     ),
 )]
 pub(super) async fn deactivate(
@@ -109,9 +136,11 @@ pub(super) async fn deactivate(
     Administrator(principal): Administrator,
     trace: Trace,
     Id(id): Id,
+    key: Key,
     body: Body<Because>,
 ) -> Result<Response> {
-    Ok(answer(apply(&state, &principal, trace, id, Verb::Deactivate, body.value.reason).await?))
+    let order = Order { principal, trace, id, verb: Verb::Deactivate, why: body.value.reason };
+    order.done_once(&state, "deactivate", key, &body.bytes).await
 }
 
 /// What a user may from now on.
@@ -147,5 +176,6 @@ pub(super) async fn set_role(
     body: Body<SetRole>,
 ) -> Result<Response> {
     let SetRole { role, reason } = body.value;
-    Ok(answer(apply(&state, &principal, trace, id, Verb::SetRole(role), reason).await?))
+    let order = Order { principal, trace, id, verb: Verb::SetRole(role), why: reason };
+    Ok(answer(order.done(&state).await?))
 }
