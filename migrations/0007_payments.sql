@@ -120,10 +120,24 @@ create table payment_findings (
 create index payment_findings_by_age on payment_findings (found_at, id);
 create index payment_findings_open on payment_findings (found_at, id) where settled_at is null;
 
+-- Each day what was kept here is compared with what the gateway says.
+create table payment_comparisons (
+    id uuid primary key,
+    at timestamptz not null,
+    since timestamptz not null,
+    asked bigint not null,
+    -- What differed, and was set right or found.
+    differing bigint not null,
+    -- Of what the gateway gave no answer.
+    unanswered bigint not null
+);
+
+create index payment_comparisons_by_age on payment_comparisons (at);
+
+grant select, insert on payment_comparisons to nakhoda_app;
 grant select, insert on top_ups, payment_attempts, gateway_payments, gateway_refunds, payment_notifications, payment_findings to nakhoda_app;
 grant update (state, token, redirect_url, calling_until, cancel_wanted, next_check_at, checks, failing_since) on payment_attempts to nakhoda_app;
 grant update (status, payment_type, standing, gross_amount, credited_by, credited, taken_back, updated_at) on gateway_payments to nakhoda_app;
 grant update (state, attempts, next_attempt_at, decided_at, last_error) on payment_notifications to nakhoda_app;
 grant update (settled_at, settled_by, note) on payment_findings to nakhoda_app;
 grant delete on payment_notifications to nakhoda_app;
-grant update (resumes, status, headers, body) on idempotency_keys to nakhoda_app;

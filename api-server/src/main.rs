@@ -82,6 +82,10 @@ struct Serve {
     #[command(flatten)]
     mail: config::Mail,
     #[command(flatten)]
+    midtrans: config::Midtrans,
+    #[command(flatten)]
+    methods: config::PaymentMethods,
+    #[command(flatten)]
     secret: config::Secret,
 }
 
@@ -117,8 +121,8 @@ async fn make_administrator(create: Create) -> Result<()> {
 
 impl Serve {
     fn read(self) -> Result<serve::Settings> {
-        let Self { database, http, passwords, mail, secret } = self;
-        Ok(serve::Settings { database, http, passwords, mail, secret: secret.read()? })
+        let Self { database, http, passwords, mail, midtrans, methods, secret } = self;
+        Ok(serve::Settings { database, http, passwords, mail, midtrans, methods, secret: secret.read()? })
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Metrics {
     hashes_waiting: Gauge,
     hash_places: Gauge,
     connections: Family<Named, Gauge>,
+    /// Those of payments.
+    pub payments: crate::payments::metrics::Metrics,
 }
 
 impl Default for Metrics {
@@ -61,7 +63,7 @@ impl Default for Metrics {
             (|| Histogram::new(exponential_buckets(0.001, 2.0, 15))) as fn() -> Histogram,
         );
         let mut metrics = Self {
-            registry: Registry::with_prefix("nakhoda_api"),
+            registry: Registry::default(),
             answers: Family::default(),
             durations,
             rate_limited: Family::default(),
@@ -73,8 +75,18 @@ impl Default for Metrics {
             hashes_waiting: Gauge::default(),
             hash_places: Gauge::default(),
             connections: Family::default(),
+            payments: crate::payments::metrics::Metrics::default(),
         };
-        let registry = &mut metrics.registry;
+        metrics.register();
+        metrics.begin();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let metrics = &*self;
+        let registry = &mut Registry::with_prefix("nakhoda_api");
         registry.register("requests", "Answered requests", metrics.answers.clone());
         registry.register("request_duration_seconds", "How long answers took", metrics.durations.clone());
         registry.register(
@@ -114,8 +126,8 @@ impl Default for Metrics {
             "Connections of the pool, by state",
             metrics.connections.clone(),
         );
-        metrics.begin();
-        metrics
+        metrics.payments.register(registry);
+        self.registry = std::mem::take(registry);
     }
 }
 

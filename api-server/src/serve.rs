@@ -10,6 +10,7 @@ use crate::{
         sender::{Sender, SenderError},
     },
     metrics::Metrics,
+    payments::{self, Payments, inbox, reconcile},
     secret_key::SecretKey,
     sessions::{self, cache::Cache, keys::Keys},
     state::State,
@@ -45,6 +46,10 @@ pub struct Settings {
     pub passwords: config::Passwords,
     /// Mail.
     pub mail: config::Mail,
+    /// The payment gateway.
+    pub midtrans: config::Midtrans,
+    /// How people can pay.
+    pub methods: config::PaymentMethods,
     /// The installation's secret.
     pub secret: SecretKey,
 }
@@ -61,6 +66,9 @@ pub enum StartError {
     /// Mail's settings.
     #[error(transparent)]
     Mail(#[from] SenderError),
+    /// The settings of payments.
+    #[error(transparent)]
+    Payments(#[from] payments::SettingsError),
 }
 
 /// What all requests share, and the sender of mail where a mail server is named.
@@ -72,7 +80,7 @@ pub fn build(
     cluster: Cluster,
     clock: Clock,
 ) -> Result<(Arc<State>, Option<Sender>), StartError> {
-    let Settings { database, http, passwords, mail, secret } = settings;
+    let Settings { database, http, passwords, mail, midtrans, methods, secret } = settings;
     let state = State {
         db: db::pool(&database.database_url, database.database_connections, database.statement_timeout())?,
         cluster,
@@ -84,6 +92,7 @@ pub fn build(
         sessions: Cache::default(),
         leases: Leases::default(),
         metrics: Metrics::default(),
+        payments: Payments::new(&midtrans, &methods)?,
         mail_is_due: tokio::sync::Notify::new(),
     };
     Ok((Arc::new(state), Sender::new(&mail)?))
@@ -102,6 +111,12 @@ pub async fn serve(
     let work = TaskTracker::new();
     work.spawn(keep_keys(Arc::clone(&state), stop.clone()));
     work.spawn(tidy(Arc::clone(&state), stop.clone()));
+    if state.payments.gateway.is_some() {
+        work.spawn(inbox::run(Arc::clone(&state), stop.clone()));
+        work.spawn(reconcile::run(Arc::clone(&state), stop.clone()));
+    } else {
+        tracing::warn!("no server key of Midtrans is named: nobody can top up");
+    }
     if let Some(sender) = sender {
         let (state, stop) = (Arc::clone(&state), stop.clone());
         work.spawn(async move { sender.run(state, stop).await });
@@ -158,6 +173,11 @@ async fn tidy(state: Arc<State>, stop: CancellationToken) {
             Ok(queue) => state.metrics.mails_stand(&queue),
             Err(error) => tracing::warn!(%error, "how mails stand can't be read; it is tried again"),
         }
+        match payments::standing(&state.db, now).await {
+            Ok(standing) => state.metrics.payments.stand(&standing),
+            Err(error) => tracing::warn!(%error, "how payments stand can't be read; it is tried again"),
+        }
+        state.payments.tidy();
         tokio::select! {
             () = tokio::time::sleep(TIDY) => {}
             () = stop.cancelled() => return,
@@ -172,6 +192,7 @@ async fn tidy(state: Arc<State>, stop: CancellationToken) {
         said("wrong passwords", &backoff::forget_old(&state.db, now).await);
         said("idempotency keys", &http::idempotency::forget_old(&state.db, now).await);
         said("mails", &mail::store::forget_old(&state.db, mail::deliveries::kept_from(now)).await);
+        said("notifications", &inbox::forget_old(&state.db, now).await);
         said("rates", &http::rate::forget_old(&state.db, now).await);
     }
 }

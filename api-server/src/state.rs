@@ -6,6 +6,7 @@ use crate::{
     config,
     http::rate::Leases,
     metrics::Metrics,
+    payments::Payments,
     secret_key::SecretKey,
     sessions::{cache::Cache, keys::Keys},
     users::password::Hasher,
@@ -35,6 +36,8 @@ pub struct State {
     pub leases: Leases,
     /// What is counted.
     pub metrics: Metrics,
+    /// What payments need.
+    pub payments: Payments,
     /// Wakes the sender of mail in this process.
     pub mail_is_due: tokio::sync::Notify,
 }

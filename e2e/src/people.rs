@@ -1,5 +1,5 @@
 //! The part of the story that plays between people and the API: PostgreSQL, mail, an administrator, and a customer who registers,
-//! proves an address and logs in.
+//! proves an address, logs in and tops up a wallet, at a stand-in for the payment gateway.
 
 use std::fs::{self, Permissions};
 use std::io::Read as _;
@@ -7,21 +7,29 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::api_process::{self, ApiServer, Settings};
 use crate::mail_catcher::MailCatcher;
+use crate::midtrans::{self, Act, Method, Midtrans};
 use crate::postgres::{APPLICATION, Durability, OWNER, Postgres};
 use crate::process::Process;
 use crate::story::Story;
+use crate::wait;
 
 const DATABASE: &str = "nakhoda";
 /// Good enough where nobody can reach it from outside.
 pub const PASSWORD: &str = "kapal layar putih 7";
 /// The administrator's address.
 pub const ADMINISTRATOR: &str = "admin@nakhoda.test";
+/// The key of the gateway's stand-in.
+const SERVER_KEY: &str = "SB-Mid-server-nakhoda-stand-in";
+/// What the customer of the story pays in, in rupiah.
+const TOP_UP: i64 = 500_000;
+/// How long it may take until what was paid is in the wallet.
+const PAID: Duration = Duration::from_secs(30);
 /// How long a mail may take.
 const MAIL: Duration = Duration::from_secs(30);
 
@@ -32,6 +40,8 @@ pub struct People {
     pub api: ApiServer,
     /// Where mail goes.
     pub mail: MailCatcher,
+    /// Where people pay, with play money.
+    pub gateway: Midtrans,
     /// Ours; none where `DATABASE_URL` names another.
     postgres: Option<Postgres>,
 }
@@ -74,6 +84,14 @@ impl People {
         api_process::migrate(program, &addresses.migrate)?;
         story.step("database migrated, as the owner of its tables");
         let (mail, secret) = (MailCatcher::start().await?, secret(&dir.join("api-secret"))?);
+        let gateway = gateway(dir, which).await?;
+        let snap = format!("{}/snap/v1", gateway.url());
+        let payments = [
+            ("NAKHODA_MIDTRANS_SNAP_URL", snap.as_str()),
+            ("NAKHODA_MIDTRANS_CORE_URL", gateway.url()),
+            ("NAKHODA_MIDTRANS_SERVER_KEY", SERVER_KEY),
+        ];
+        let env = &[&payments, env].concat();
         let settings = Settings {
             program,
             database: addresses.serve,
@@ -87,7 +105,9 @@ impl People {
         settings.make_administrator(ADMINISTRATOR, "Administrator")?;
         let api = ApiServer::start(&settings).await?;
         story.step(format!("API server ready at {}", api.url()));
-        Ok(Self { api, mail, postgres })
+        gateway.set_notify(Some(format!("{}/api/v1/webhooks/midtrans", api.url())));
+        story.step(format!("stand-in of the payment gateway at {}: no real money", gateway.url()));
+        Ok(Self { api, mail, gateway, postgres })
     }
 
     /// The programs, in the order they are to end.
@@ -111,6 +131,39 @@ impl People {
             me["name"].as_str().unwrap_or_default(),
             me["role"].as_str().unwrap_or_default()
         ));
+        self.walk_top_up(story, &access).await?;
+        story.step(format!("the mail tells: {}", self.mail.nth_to(&email, 3, MAIL).await?.subject));
+        Ok(())
+    }
+
+    /// The customer tops up, pays at the gateway, and the wallet has it.
+    async fn walk_top_up(&self, story: Story, access: &str) -> Result<()> {
+        let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random()?);
+        let body = json!({"amount": TOP_UP, "method": "BANK_TRANSFER"});
+        let headers = [("Idempotency-Key", key.as_str())];
+        let (status, _, top_up) =
+            self.api.exchange("POST", "/api/v1/wallet/top-ups", Some(access), &headers, Some(&body)).await?;
+        ensure!(status.is_success(), "the top-up: {status}: {top_up}");
+        let text = |name: &str| top_up.pointer(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        story.step(format!(
+            "top-up {} of IDR {TOP_UP} begun, to be paid at {}",
+            text("/number"),
+            text("/payment/redirect_url")
+        ));
+        let order =
+            self.gateway.order_of(&text("/payment/token")).context("the gateway knows no such page")?;
+        let paid = self.gateway.act(&Act::pay(order, Method::BcaVa));
+        paid.map_err(|why| anyhow::anyhow!("the gateway refuses the payment: {why:?}"))?;
+        story.step("paid at the gateway's stand-in, which notifies the API server");
+        let path = format!("/api/v1/wallet/top-ups/{}", text("/id"));
+        wait::until("the top-up to be completed", PAID, async || {
+            let now = self.api.must("GET", &path, Some(access), None).await?;
+            Ok((now["status"] == "COMPLETED").then_some(()))
+        })
+        .await?;
+        let wallet = self.api.must("GET", "/api/v1/wallet", Some(access), None).await?;
+        ensure!(wallet["cash"] == TOP_UP, "what was paid is not in the wallet: {wallet}");
+        story.step(format!("in the wallet: IDR {}", wallet["cash"]));
         Ok(())
     }
 
@@ -198,6 +251,12 @@ pub fn home(dir: &Path) -> Result<PathBuf> {
     let name: String =
         dir.display().to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     Ok(Path::new("/var/tmp").join(format!("nakhoda-postgres{name}")))
+}
+
+/// The stand-in of the payment gateway; its book is kept where the database is.
+async fn gateway(dir: &Path, which: Where) -> Result<Midtrans> {
+    let book = (which == Where::Kept).then(|| dir.join("midtrans.json"));
+    Midtrans::start(midtrans::Settings { book, ..midtrans::Settings::new(SERVER_KEY) }).await
 }
 
 /// The installation's secret, made once.

@@ -17,7 +17,9 @@ pub mod quota;
 pub mod rate;
 pub mod request;
 pub mod sign_in;
+pub mod top_ups;
 pub mod view;
+pub mod webhooks;
 
 use crate::state::State;
 use axum::{
@@ -50,11 +52,17 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("POST", "/api/v1/auth/email/resend"),
     ("POST", "/api/v1/auth/password/forgot"),
     ("POST", "/api/v1/auth/password/reset"),
+    ("POST", "/api/v1/webhooks/midtrans"),
 ];
 
 /// All documented routes.
 pub fn routes() -> OpenApiRouter<Arc<State>> {
-    let api = OpenApiRouter::new().merge(sign_in::routes()).merge(me::routes()).merge(admin::routes());
+    let api = OpenApiRouter::new()
+        .merge(sign_in::routes())
+        .merge(me::routes())
+        .merge(top_ups::routes())
+        .merge(webhooks::routes())
+        .merge(admin::routes());
     OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
 }
 

@@ -104,6 +104,18 @@ codes! {
     MailForgotten = "email.forgotten", CONFLICT, "It is not known any more to whom the mail went.";
     /// The link of a mail was used, or nobody is there any more who could use it.
     MailNotNeeded = "email.not_needed", CONFLICT, "Nobody needs this mail any more.";
+    /// Too many are pending.
+    TooManyTopUps = "top_up.too_many_pending", CONFLICT, "Too many top-ups are pending.";
+    /// It was decided already.
+    TopUpDecided = "top_up.decided", CONFLICT, "The top-up is not pending any more.";
+    /// Another request is at it.
+    TopUpInFlight = "top_up.in_flight", CONFLICT, "Another request is under way for this top-up.";
+    /// The gateway won't have it.
+    PaymentRefused = "payment.refused", CONFLICT, "The payment gateway refuses this payment.";
+    /// It is not the gateway's.
+    BadSignature = "webhook.bad_signature", BAD_REQUEST, "The signature is not the gateway's.";
+    /// It was settled already.
+    FindingSettled = "payment.finding_settled", CONFLICT, "Somebody has settled it already.";
     /// The fields are another tool's, such as a `GitOps` controller's, which would set them back.
     ManagedElsewhere = "quota.managed_elsewhere", CONFLICT, "Another tool manages this.";
 }

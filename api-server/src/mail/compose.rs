@@ -151,7 +151,8 @@ mod tests {
     fn ready(kind: Kind, language: Language) -> Ready {
         let data = json!({
             "name": "Ayu <b>Lestari</b>", "hours": 48, "home": "https://app.example.com", "link": "https://app.example.com/verify-email?token=abc",
-            "new_email": "new@example.com",
+            "new_email": "new@example.com", "amount": "Rp 500.000", "number": "TXMP-102", "of": "TXMP-101", "balance": "Rp 1.250.000",
+            "owed": "Rp 40.000",
         });
         Ready { kind, language, data }
     }

@@ -71,6 +71,12 @@ kinds! {
     AccountDeleted = "ACCOUNT_DELETED";
     /// An administrator made an account; a link to set its password.
     Invitation = "INVITATION";
+    /// A top-up was paid.
+    TopUpReceived = "TOP_UP_RECEIVED";
+    /// A top-up that was begun was not paid in time.
+    TopUpFailed = "TOP_UP_FAILED";
+    /// The payment of a top-up was taken back.
+    TopUpReversed = "TOP_UP_REVERSED";
 }
 
 impl Kind {
@@ -87,7 +93,10 @@ impl Kind {
             | Self::EmailChanged
             | Self::AccountDeactivated
             | Self::AccountActivated
-            | Self::AccountDeleted => return None,
+            | Self::AccountDeleted
+            | Self::TopUpReceived
+            | Self::TopUpFailed
+            | Self::TopUpReversed => return None,
         };
         Some(Link { purpose, page, lifetime })
     }

@@ -8,12 +8,16 @@ use crate::{
     random,
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::fmt;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How a transaction stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = TransactionStatus)]
 pub enum Status {
     /// Meant, and not decided.
     Pending,
@@ -51,7 +55,9 @@ impl Status {
 }
 
 /// The number of a transaction, by which people name it: `TXMP-101`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(into = "String")]
+#[schema(as = TransactionNumber, value_type = String, pattern = "^TXMP-[0-9]+$", example = "TXMP-101")]
 pub struct Number(pub i64);
 
 impl Number {
@@ -67,6 +73,12 @@ impl Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TXMP-{}", self.0)
+    }
+}
+
+impl From<Number> for String {
+    fn from(number: Number) -> Self {
+        number.to_string()
     }
 }
 

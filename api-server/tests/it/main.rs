@@ -11,4 +11,6 @@ mod mail;
 mod routes;
 mod sessions;
 mod sign_in;
+mod till;
+mod top_ups;
 mod world;

@@ -106,6 +106,26 @@ impl<'a> Stage<'a> {
                 ))?;
                 id.to_string()
             }
+            "/api/v1/wallet/top-ups" => {
+                let (transaction, top_up) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+                sql(&format!(
+                    "with t as (insert into transactions (id, user_id, type, direction, amount, status, created_at, decided_at)
+                         values ('{transaction}', '{0}', 'TOP_UP', 'CREDIT', 10000, 'EXPIRED', now(), now()) returning id),
+                     u as (insert into top_ups (id, transaction_id, user_id, expires_at, created_at)
+                         select '{top_up}', id, '{0}', now(), now() from t returning id)
+                     insert into payment_attempts (id, top_up_id, order_id, amount, created_at, expires_at)
+                     select id, id, id::text, 10000, now(), now() from u",
+                    owner.id
+                ))?;
+                top_up.to_string()
+            }
+            "/api/v1/admin/billing/findings" => {
+                let id = uuid::Uuid::new_v4();
+                sql(&format!(
+                    "insert into payment_findings (id, kind, subject, detail, found_at) values ('{id}', 'SECOND_PAYMENT', '{id}', '{{}}', now())"
+                ))?;
+                id.to_string()
+            }
             other => anyhow::bail!("{other}: say in the matrix whose objects these are"),
         };
         Ok(id.trim().to_owned())

@@ -30,6 +30,9 @@ const TEMPLATE: &str = "template_of_tests";
 /// The installation's secret.
 pub const SECRET: &str = "bmFraG9kYSB0ZXN0cyBvbmx5IG5ha2hvZGEgdGVzdHM=";
 
+/// The gateway's key.
+pub const SERVER_KEY: &str = "SB-Mid-server-for-tests-only";
+
 static SERVER: OnceCell<Arc<Postgres>> = OnceCell::const_new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
@@ -183,7 +186,25 @@ fn settings(database: &Database, mail: &MailCatcher) -> Settings {
             mail_from: "Nakhoda <no-reply@example.com>".to_owned(),
             mail_at_once: 4,
         },
+        midtrans: midtrans(None),
+        methods: config::PaymentMethods::default(),
         secret: SecretKey::parse(SECRET).unwrap(),
+    }
+}
+
+/// The settings of a gateway at an address; without one payments are off.
+pub fn midtrans(url: Option<&str>) -> config::Midtrans {
+    let at = |path: &str| url.map(|url| format!("{url}{path}").parse().unwrap());
+    config::Midtrans {
+        midtrans_environment: config::MidtransEnvironment::Sandbox,
+        midtrans_snap_url: at("/snap/v1"),
+        midtrans_core_url: at(""),
+        midtrans_server_key: url.map(|_| SERVER_KEY.into()),
+        midtrans_server_key_file: None,
+        midtrans_previous_server_key: None,
+        midtrans_previous_server_key_file: None,
+        midtrans_notification_url: None,
+        midtrans_at_once: 32,
     }
 }
 

@@ -162,6 +162,10 @@ fn tell_what_next(stage: &Stage, people: &People, instance: &crds::ServiceInstan
     ));
     story.detail(format!("kubectl -n {namespace} get all,pvc,secret,networkpolicy"));
     story.detail(format!("the API and its page: {}/docs", people.api.url()));
+    story.detail(format!(
+        "the payment gateway's stand-in, whose pages of top-ups can be paid by hand: {}",
+        people.gateway.url()
+    ));
     story.detail("cargo dev status · cargo dev logs operator · cargo dev logs api-server");
     story.detail("Ctrl-C stops everything");
 }

@@ -133,6 +133,11 @@ impl Gateway {
         lock(&self.kept).book.order(order_id).map(Entry::of)
     }
 
+    /// The order of a page that can be paid.
+    pub fn order_of(&self, token: &str) -> Option<String> {
+        lock(&self.kept).book.orders().map(Entry::of).find(|one| one.token == token).map(|one| one.order_id)
+    }
+
     /// What the merchant really holds, in rupiah, without fees.
     pub fn total(&self) -> i64 {
         lock(&self.kept).book.orders().map(Order::net).sum()

@@ -2,6 +2,7 @@
 
 mod audit;
 mod emails;
+mod payments;
 mod users;
 
 use crate::{
@@ -23,7 +24,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub fn routes() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::new().nest(
         "/admin",
-        OpenApiRouter::new().merge(users::routes()).merge(emails::routes()).routes(routes!(audit::list)),
+        OpenApiRouter::new()
+            .merge(users::routes())
+            .merge(emails::routes())
+            .merge(payments::routes())
+            .routes(routes!(audit::list)),
     )
 }
 

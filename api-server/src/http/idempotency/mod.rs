@@ -21,6 +21,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::BTreeMap;
 use store::{Scope, Stored};
 use utoipa::openapi::{Object, ObjectBuilder, Type};
+use uuid::Uuid;
 
 /// The header with the key.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -93,6 +94,41 @@ pub enum Begun<T = Box<Once>> {
     First(T),
     /// It was done before: the answer of then.
     Before(Response),
+}
+
+/// What a request meets whose effect has a part outside, such as a payment: what it makes is committed first.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It is the first.
+    First(Box<Once>),
+    /// It was begun before: what was made then.
+    Before(Uuid),
+}
+
+/// Begins a request that makes something here and then calls outside. A repeat is told what was made, and goes on with it.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_resumable(
+    state: &State,
+    principal: &Principal,
+    route: &str,
+    key: Key,
+    body: &[u8],
+) -> Result<Resumed, Problem> {
+    let place = place(state, principal, route, key, body);
+    let (mut tx, now) = (state.db.begin().await?, state.clock.now());
+    if let Some((scope, fingerprint)) = &place {
+        if !store::lock(&mut tx, scope).await? {
+            return Err(Problem::new(Code::KeyInFlight));
+        }
+        if let Some(before) = store::find(&mut tx, scope, clock::before(now, KEPT)).await? {
+            tx.rollback().await?;
+            before.is_of(fingerprint)?;
+            return before.resumes.map(Resumed::Before).ok_or_else(|| Problem::new(Code::KeyReused));
+        }
+    }
+    Ok(Resumed::First(Box::new(Once { tx, place, now })))
 }
 
 /// Begins a request of somebody on a route. Without a key it is always the first.
@@ -196,6 +232,24 @@ impl Once {
         self.finish_with(status, &[], Vec::new()).await
     }
 
+    /// Commits what was made, for which a call outside comes next: a repeat goes on with it.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub async fn commit_resumable(mut self: Box<Self>, made: Uuid) -> Result<(), Problem> {
+        if let Some((scope, fingerprint)) = self.place {
+            let stored = Stored {
+                fingerprint: fingerprint.to_vec(),
+                status: 0,
+                headers: json!({}),
+                body: Vec::new(),
+                resumes: Some(made),
+            };
+            store::insert(&mut self.tx, &scope, &stored, self.now).await?;
+        }
+        Ok(self.tx.commit().await?)
+    }
+
     async fn finish_with(
         mut self: Box<Self>,
         status: StatusCode,
@@ -205,7 +259,8 @@ impl Once {
         let headers: BTreeMap<&str, &str> =
             headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let status = i16::try_from(status.as_u16()).unwrap_or(500);
-        let mut stored = Stored { fingerprint: Vec::new(), status, headers: json!(headers), body };
+        let mut stored =
+            Stored { fingerprint: Vec::new(), status, headers: json!(headers), body, resumes: None };
         if let Some((scope, fingerprint)) = self.place {
             stored.fingerprint = fingerprint.to_vec();
             store::insert(&mut self.tx, &scope, &stored, self.now).await?;
@@ -228,13 +283,18 @@ impl Stored {
         answer.body(Body::from(self.body)).map_err(|error| Problem::internal(&error))
     }
 
-    fn replay(self, fingerprint: &[u8; 32]) -> Result<Response, Problem> {
-        if self.fingerprint != fingerprint {
-            return Err(Problem::with(
-                Code::KeyReused,
-                "This idempotency key was used with another body. Send a new key with a new request.",
-            ));
+    fn is_of(&self, fingerprint: &[u8; 32]) -> Result<(), Problem> {
+        if self.fingerprint == fingerprint {
+            return Ok(());
         }
+        Err(Problem::with(
+            Code::KeyReused,
+            "This idempotency key was used with another body. Send a new key with a new request.",
+        ))
+    }
+
+    fn replay(self, fingerprint: &[u8; 32]) -> Result<Response, Problem> {
+        self.is_of(fingerprint)?;
         let mut answer = self.answer()?;
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(answer)

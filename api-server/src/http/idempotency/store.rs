@@ -21,6 +21,8 @@ pub(super) struct Stored {
     pub(super) status: i16,
     pub(super) headers: Value,
     pub(super) body: Vec<u8>,
+    /// What the first request has made and a repeat goes on with, where the answer is not kept.
+    pub(super) resumes: Option<Uuid>,
 }
 
 /// Locks a scope until the transaction's end; whether nobody else has it.
@@ -48,7 +50,7 @@ pub(super) async fn find(
     .await?;
     sqlx::query_as!(
         Stored,
-        "select fingerprint, status, headers, body from idempotency_keys where user_id = $1 and route = $2 and key = $3",
+        "select fingerprint, status, headers, body, resumes from idempotency_keys where user_id = $1 and route = $2 and key = $3",
         scope.user,
         scope.route,
         scope.key,
@@ -65,7 +67,7 @@ pub(super) async fn insert(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into idempotency_keys (user_id, route, key, fingerprint, status, headers, body, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into idempotency_keys (user_id, route, key, fingerprint, status, headers, body, created_at, resumes) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         scope.user,
         scope.route,
         scope.key,
@@ -74,6 +76,7 @@ pub(super) async fn insert(
         stored.headers,
         stored.body,
         Time::from(now) as _,
+        stored.resumes,
     )
     .execute(db)
     .await

@@ -1,0 +1,248 @@
+//! Asking by ourselves: what stays pending, at its end and a day later; what was paid, for weeks, since banks take money back late. And once a
+//! day everything of the last days is compared.
+
+use super::{
+    Attempt, Comparison, Due,
+    settle::{self, SettleError, Source},
+    store, top_up,
+};
+use crate::{clock, random, state::State, wallet::Status};
+use futures::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Between two looks at whose time has come.
+const LOOK: Duration = Duration::from_secs(5);
+/// How many are taken at a time, and how many of those are asked about at once.
+const MOST: i64 = 64;
+const AT_ONCE: usize = 8;
+/// For how long one is taken.
+const TAKEN: SignedDuration = SignedDuration::from_mins(3);
+/// How long the gateway may give no answer until a top-up whose time is over counts as expired all the same.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+/// Between two tries while it gives none.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+/// How far back the daily comparison looks, and how often it is made.
+const COMPARED: SignedDuration = SignedDuration::from_hours(3 * 24);
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
+
+const MINUTE: i64 = 60;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// Seconds after the attempt at which one that is not paid is asked about; then at its end, and a day after that.
+const UNPAID: [i64; 3] = [10 * MINUTE, 60 * MINUTE, 6 * 60 * MINUTE];
+/// Days after the attempt at which one that is paid is asked about.
+const PAID: [i64; 11] = [1, 2, 3, 4, 5, 6, 7, 14, 30, 60, 90];
+
+/// When a new attempt is asked about first.
+pub(super) fn first_check(created_at: Timestamp) -> Timestamp {
+    clock::after(created_at, SignedDuration::from_secs(UNPAID[0]))
+}
+
+/// When it is asked about next; none: not any more.
+fn next_check(attempt: &Attempt, is_paid: bool, now: Timestamp) -> Option<Timestamp> {
+    let seconds = |seconds: i64| clock::after(attempt.created_at, SignedDuration::from_secs(seconds));
+    let unpaid = UNPAID.into_iter().map(seconds).filter(|at| *at < attempt.expires_at);
+    let ends = [attempt.expires_at, clock::after(attempt.expires_at, SignedDuration::from_secs(DAY))];
+    let paid = PAID.into_iter().map(|days| seconds(days * DAY));
+    if is_paid { paid.min_by_later(now) } else { unpaid.chain(ends).min_by_later(now) }
+}
+
+trait Later: Iterator<Item = Timestamp> + Sized {
+    /// The first that lies ahead.
+    fn min_by_later(self, now: Timestamp) -> Option<Timestamp> {
+        self.filter(|at| *at > now).min()
+    }
+}
+
+impl<I: Iterator<Item = Timestamp>> Later for I {}
+
+/// Asks about what is due until told to stop.
+pub async fn run(state: Arc<State>, stop: CancellationToken) {
+    if state.payments.gateway.is_none() {
+        return;
+    }
+    loop {
+        let asked = match work(&state).await {
+            Ok(asked) => asked,
+            Err(error) => {
+                tracing::warn!(%error, "what is due can't be asked about; it is tried again");
+                0
+            }
+        };
+        if let Err(error) = compare_daily(&state).await {
+            tracing::warn!(%error, "the daily comparison with the gateway failed; it is tried again");
+        }
+        if asked == usize::try_from(MOST).unwrap_or(0) && !stop.is_cancelled() {
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Asks about what is due; about how many.
+async fn work(state: &State) -> Result<usize, sqlx::Error> {
+    let now = state.clock.now();
+    let due = store::due(&state.db, now, clock::after(now, TAKEN), MOST).await?;
+    let asked = due.len();
+    let ended = stream::iter(due).map(|one| check(state, one)).buffer_unordered(AT_ONCE);
+    let failed = ended.filter_map(async |ended| ended.err()).collect::<Vec<_>>().await;
+    failed.into_iter().next().map_or(Ok(asked), Err)
+}
+
+async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
+    let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
+    let settled = settle::settle(state, attempt.id, None, Source::Asked).await;
+    let now = state.clock.now();
+    let failing_since = match &settled {
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(%error, order_id = %attempt.order_id(), "the gateway can't be asked about a payment; it is asked again");
+            Some(due.failing_since.unwrap_or(now))
+        }
+    };
+    if attempt.cancel_wanted {
+        top_up::call_off(state, &attempt).await;
+    }
+    // As it is now: it may have been paid.
+    let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
+    let is_over = now >= attempt.expires_at && attempt.status == Status::Pending;
+    let patience = now >= clock::after(attempt.expires_at, PATIENCE);
+    if is_over && (settled.is_ok() || patience) {
+        let is_known = settled.as_ref().is_ok_and(|outcome| outcome.is_known);
+        end(state, attempt.id, is_known).await?;
+        if settled.as_ref().is_ok_and(|outcome| outcome.is_pending) {
+            // It is past its end there too, and was not told so: it shall not be paid any more.
+            top_up::call_off(state, &attempt).await;
+        }
+    }
+    let is_paid = matches!(attempt.status, Status::Completed | Status::Reversed);
+    let next = match failing_since {
+        Some(_) => Some(clock::after(now, AGAIN)),
+        None if attempt.cancel_wanted => Some(clock::after(now, AGAIN)),
+        None => next_check(&attempt, is_paid, now),
+    };
+    store::check_again(&state.db, attempt.id, next, failing_since).await
+}
+
+async fn end(state: &State, attempt_id: Uuid, had_chosen: bool) -> Result<(), sqlx::Error> {
+    let (mut tx, now) = (state.db.begin().await?, state.clock.now());
+    if let Some(attempt) = store::locked(&mut tx, attempt_id).await?
+        && attempt.status == Status::Pending
+    {
+        settle::expire(&mut tx, &attempt, had_chosen, now).await?;
+    }
+    tx.commit().await?;
+    state.mail_is_due.notify_one();
+    Ok(())
+}
+
+/// Once a day, by one replica.
+async fn compare_daily(state: &State) -> Result<(), SettleError> {
+    let now = state.clock.now();
+    let is_due = |last: Option<Timestamp>| last.is_none_or(|last| clock::after(last, DAILY) <= now);
+    if !is_due(store::last_comparison(&state.db).await?) {
+        return Ok(());
+    }
+    // The comparison itself writes in transactions of its own; two at once would only ask twice.
+    let mut alone = state.db.begin().await?;
+    let is_ours = store::alone(&mut alone, "payment comparison").await?
+        && is_due(store::last_comparison(&mut *alone).await?);
+    if !is_ours {
+        alone.rollback().await?;
+        return Ok(());
+    }
+    let nothing = Comparison { since: clock::before(now, COMPARED), asked: 0, differing: 0, unanswered: 0 };
+    // Noted first: the lock would not outlive an idle transaction's bound.
+    store::keep_comparison(&mut *alone, random::id(now), now, &nothing).await?;
+    alone.commit().await?;
+    let done = compare(state, nothing.since).await?;
+    store::keep_comparison(&state.db, random::id(now), now, &done).await?;
+    state.metrics.payments.compared(&done, now);
+    Ok(())
+}
+
+/// Asks about every attempt made or changed since; what differs is set right where that is possible, and noted.
+///
+/// # Errors
+/// As the database's; what the gateway does not answer is counted.
+pub async fn compare(state: &State, since: Timestamp) -> Result<Comparison, SettleError> {
+    settle::gateway(state)?;
+    let mut done = Comparison { since, asked: 0, differing: 0, unanswered: 0 };
+    let mut after = Uuid::nil();
+    loop {
+        let ids = store::since(&state.db, since, after, MOST).await?;
+        let Some(last) = ids.last() else { break };
+        after = *last;
+        done.asked += i64::try_from(ids.len()).unwrap_or(0);
+        let asked = stream::iter(ids).map(|id| settle::settle(state, id, None, Source::Asked));
+        for one in asked.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+            match one {
+                Ok(outcome) => done.differing += i64::from(outcome.moved),
+                Err(error @ SettleError::Database(_)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the gateway gives no answer about a payment");
+                    done.unanswered += 1;
+                }
+            }
+        }
+    }
+    tracing::info!(
+        asked = done.asked,
+        differing = done.differing,
+        unanswered = done.unanswered,
+        "payments compared with the gateway"
+    );
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{money::Rupiah, wallet::Number};
+
+    fn attempt() -> Attempt {
+        let created_at = Timestamp::from_second(1_700_000_000).unwrap();
+        Attempt {
+            id: Uuid::nil(),
+            top_up_id: Uuid::nil(),
+            transaction_id: Uuid::nil(),
+            user_id: Uuid::nil(),
+            number: Number(101),
+            status: Status::Pending,
+            amount: Rupiah::ZERO,
+            method: None,
+            is_open: true,
+            page: None,
+            created_at,
+            expires_at: clock::after(created_at, super::super::LASTS),
+            was_called: false,
+            cancel_wanted: false,
+        }
+    }
+
+    fn times(is_paid: bool) -> Vec<i64> {
+        let attempt = attempt();
+        let mut now = attempt.created_at;
+        let mut all = Vec::new();
+        while let Some(next) = next_check(&attempt, is_paid, now) {
+            all.push(next.duration_since(attempt.created_at).as_secs() / MINUTE);
+            now = next;
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_not_paid_is_asked_about_soon_at_its_end_and_a_day_later() {
+        assert_eq!(times(false), [10, 60, 360, 24 * 60, 48 * 60]);
+    }
+
+    #[test]
+    fn what_is_paid_is_asked_about_for_as_long_as_banks_take_money_back() {
+        assert_eq!(times(true).iter().map(|minutes| minutes / (24 * 60)).collect::<Vec<_>>(), PAID);
+    }
+}
