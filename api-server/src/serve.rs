@@ -5,6 +5,7 @@ use crate::{
     cluster::Cluster,
     config, db,
     http::{self, rate::Leases},
+    ledger,
     mail::{
         self,
         sender::{Sender, SenderError},
@@ -17,6 +18,7 @@ use crate::{
         self, backoff,
         password::{HashError, Hasher},
     },
+    wallet::queue::Queue,
 };
 use jiff::SignedDuration;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -84,6 +86,7 @@ pub fn build(
         sessions: Cache::default(),
         leases: Leases::default(),
         metrics: Metrics::default(),
+        wallets: Queue::default(),
         mail_is_due: tokio::sync::Notify::new(),
     };
     Ok((Arc::new(state), Sender::new(&mail)?))
@@ -102,6 +105,7 @@ pub async fn serve(
     let work = TaskTracker::new();
     work.spawn(keep_keys(Arc::clone(&state), stop.clone()));
     work.spawn(tidy(Arc::clone(&state), stop.clone()));
+    work.spawn(ledger::watch::run(Arc::clone(&state), stop.clone()));
     if let Some(sender) = sender {
         let (state, stop) = (Arc::clone(&state), stop.clone());
         work.spawn(async move { sender.run(state, stop).await });

@@ -9,6 +9,7 @@ use crate::{
     secret_key::SecretKey,
     sessions::{cache::Cache, keys::Keys},
     users::password::Hasher,
+    wallet::queue::Queue,
 };
 use sqlx::PgPool;
 
@@ -35,6 +36,8 @@ pub struct State {
     pub leases: Leases,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where requests wait whose wallet another is changing.
+    pub wallets: Queue,
     /// Wakes the sender of mail in this process.
     pub mail_is_due: tokio::sync::Notify,
 }

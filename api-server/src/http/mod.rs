@@ -1,6 +1,7 @@
 //! The REST surface: every route, and what lies around all of them.
 
 pub mod admin;
+pub mod amount;
 pub mod auth;
 pub mod body;
 pub mod etag;
@@ -13,11 +14,13 @@ pub mod openapi;
 pub mod pagination;
 pub mod path;
 pub mod problem;
+pub mod query;
 pub mod quota;
 pub mod rate;
 pub mod request;
 pub mod sign_in;
 pub mod view;
+pub mod wallet;
 
 use crate::state::State;
 use axum::{
@@ -54,7 +57,11 @@ pub const PUBLIC: &[(&str, &str)] = &[
 
 /// All documented routes.
 pub fn routes() -> OpenApiRouter<Arc<State>> {
-    let api = OpenApiRouter::new().merge(sign_in::routes()).merge(me::routes()).merge(admin::routes());
+    let api = OpenApiRouter::new()
+        .merge(sign_in::routes())
+        .merge(me::routes())
+        .merge(wallet::routes())
+        .merge(admin::routes());
     OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
 }
 

@@ -104,6 +104,10 @@ codes! {
     MailForgotten = "email.forgotten", CONFLICT, "It is not known any more to whom the mail went.";
     /// The link of a mail was used, or nobody is there any more who could use it.
     MailNotNeeded = "email.not_needed", CONFLICT, "Nobody needs this mail any more.";
+    /// There is less in the wallet.
+    InsufficientBalance = "wallet.insufficient_balance", CONFLICT, "There is not enough in the wallet.";
+    /// A reversal has left the wallet owing.
+    WalletFrozen = "wallet.frozen", CONFLICT, "The wallet owes money, and pays for nothing until that is settled.";
     /// The fields are another tool's, such as a `GitOps` controller's, which would set them back.
     ManagedElsewhere = "quota.managed_elsewhere", CONFLICT, "Another tool manages this.";
 }

@@ -10,4 +10,5 @@ mod mail;
 mod routes;
 mod sessions;
 mod sign_in;
+mod wallet;
 mod world;

@@ -97,6 +97,15 @@ impl<'a> Stage<'a> {
                 ))?;
                 id.to_string()
             }
+            "/api/v1/wallet/transactions" | "/api/v1/admin/billing/transactions" => {
+                let id = uuid::Uuid::new_v4();
+                sql(&format!(
+                    "insert into transactions (id, user_id, type, direction, amount, status, created_at)
+                     values ('{id}', '{}', 'TOP_UP', 'CREDIT', 50000, 'PENDING', now())",
+                    owner.id
+                ))?;
+                id.to_string()
+            }
             "/api/v1/admin/emails" => {
                 let id = uuid::Uuid::new_v4();
                 sql(&format!(

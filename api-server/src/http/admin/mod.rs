@@ -1,6 +1,7 @@
 //! What administrators do.
 
 mod audit;
+mod billing;
 mod emails;
 mod users;
 
@@ -23,7 +24,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub fn routes() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::new().nest(
         "/admin",
-        OpenApiRouter::new().merge(users::routes()).merge(emails::routes()).routes(routes!(audit::list)),
+        OpenApiRouter::new()
+            .merge(users::routes())
+            .merge(billing::routes())
+            .merge(emails::routes())
+            .routes(routes!(audit::list)),
     )
 }
 
