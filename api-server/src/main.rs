@@ -5,15 +5,24 @@ use api_server::{
     clock::Clock,
     cluster::Cluster,
     config::{self, ClusterMode},
-    db, http, serve,
+    db, http,
+    ledger::{
+        House, checkpoint,
+        verify::{self, Difference, Report, Scope},
+    },
+    serve,
     users::{self, administration, email::Email},
 };
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
-use std::path::PathBuf;
+use sqlx::PgPool;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// How long one statement of a verification may take.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Nakhoda's REST API.
 #[derive(Debug, Parser)]
@@ -36,6 +45,9 @@ enum Command {
     /// Administrators
     #[command(subcommand)]
     Admin(Admin),
+    /// The books
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Print the OpenAPI document, or write it into a file
     Openapi {
         /// The file
@@ -48,6 +60,23 @@ enum Command {
 enum Admin {
     /// Make an administrator, or make one of a user who is there. A link to set a password is mailed to a new one
     Create(Box<Create>),
+}
+
+#[derive(Debug, Subcommand)]
+enum Ledger {
+    /// Say what is wrong with the books, a line each; it fails where anything is. It only reads
+    Verify {
+        /// Everything from the beginning, not only what came after the last checkpoint
+        #[arg(long)]
+        full: bool,
+        #[command(flatten)]
+        database: config::Database,
+    },
+    /// Write a checkpoint, from which the next verification begins; `serve` does so every hour by itself
+    Checkpoint {
+        #[command(flatten)]
+        database: config::Database,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,21 +119,55 @@ struct Serve {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     let command = Cli::parse().command;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
-        Command::Serve(serving) => run(*serving).await,
-        Command::Migrate { owner_database_url } => Ok(db::migrate(&owner_database_url).await?),
-        Command::Admin(Admin::Create(create)) => make_administrator(*create).await,
-        Command::Openapi { write: None } => {
-            print!("{}", http::openapi::text());
-            Ok(())
-        }
+        Command::Serve(serving) => run(*serving).await?,
+        Command::Migrate { owner_database_url } => db::migrate(&owner_database_url).await?,
+        Command::Admin(Admin::Create(create)) => make_administrator(*create).await?,
+        Command::Ledger(Ledger::Verify { full, database }) => return verify(full, &database).await,
+        Command::Ledger(Ledger::Checkpoint { database }) => write_checkpoint(&database).await?,
+        Command::Openapi { write: None } => print!("{}", http::openapi::text()),
         Command::Openapi { write: Some(path) } => std::fs::write(&path, http::openapi::text())
-            .with_context(|| format!("can't write {}", path.display())),
+            .with_context(|| format!("can't write {}", path.display()))?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn connect(database: &config::Database) -> Result<PgPool> {
+    let config::Database { database_url, database_connections, .. } = database;
+    let db = db::pool(database_url, *database_connections, database.statement_timeout())?;
+    db::check(&db).await?;
+    Ok(db)
+}
+
+async fn verify(full: bool, database: &config::Database) -> Result<ExitCode> {
+    let scope = if full { Scope::Full } else { Scope::Incremental };
+    let report = verify::verify(&connect(database).await?, scope, LONGEST).await?;
+    let Report { scope, transfers, since, customers, house, differences } = report;
+    let begins = if scope == Scope::Full { "the beginning".to_owned() } else { format!("transfer {since}") };
+    println!("{transfers} transfers were read, from {begins} on");
+    println!("CUSTOMERS {customers}");
+    for (account, balance) in House::ALL.iter().zip(house) {
+        println!("{} {balance}", account.as_str());
+    }
+    for Difference { fault, subject, expected, found } in &differences {
+        println!("DIFFERENCE {} {subject}: it should be {expected} and is {found}", fault.as_str());
+    }
+    println!("{} differences", differences.len());
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn write_checkpoint(database: &config::Database) -> Result<()> {
+    match checkpoint::write(&connect(database).await?, Clock::system().now()).await? {
+        Some(up_to) => println!("a checkpoint up to transfer {up_to} is written"),
+        None => println!(
+            "no checkpoint is written: nothing came since the last, or some transaction lasts too long"
+        ),
+    }
+    Ok(())
 }
 
 async fn make_administrator(create: Create) -> Result<()> {

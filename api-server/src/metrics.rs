@@ -1,7 +1,7 @@
 //! What is counted, for Prometheus.
 
 use crate::{mail::Kind, users::password::Hasher};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -55,6 +55,8 @@ pub struct Metrics {
     connections: Family<Named, Gauge>,
     /// Those of payments.
     pub payments: crate::payments::metrics::Metrics,
+    ledger_differences: Gauge,
+    ledger_verified: Gauge,
 }
 
 impl Default for Metrics {
@@ -76,6 +78,8 @@ impl Default for Metrics {
             hash_places: Gauge::default(),
             connections: Family::default(),
             payments: crate::payments::metrics::Metrics::default(),
+            ledger_differences: Gauge::default(),
+            ledger_verified: Gauge::default(),
         };
         metrics.register();
         metrics.begin();
@@ -121,17 +125,30 @@ impl Metrics {
             "Passwords that are hashed or wait for it",
             metrics.hashes_waiting.clone(),
         );
-        registry.register(
-            "database_connections",
-            "Connections of the pool, by state",
-            metrics.connections.clone(),
-        );
+        metrics.register_database(registry);
         metrics.payments.register(registry);
         self.registry = std::mem::take(registry);
     }
-}
 
-impl Metrics {
+    /// Those of the database, and of the books in it.
+    fn register_database(&self, registry: &mut Registry) {
+        registry.register(
+            "database_connections",
+            "Connections of the pool, by state",
+            self.connections.clone(),
+        );
+        registry.register(
+            "ledger_differences",
+            "What the last verification of the books on this replica found wrong",
+            self.ledger_differences.clone(),
+        );
+        registry.register(
+            "ledger_verified_timestamp_seconds",
+            "When this replica last verified the books; 0 where it has not yet",
+            self.ledger_verified.clone(),
+        );
+    }
+
     /// Lets what can be counted begin at 0, so that the first is seen as a rise.
     fn begin(&self) {
         for name in ["accepted", "refused"] {
@@ -191,6 +208,12 @@ impl Metrics {
             self.mails_by_status.get_or_create(&Named { name }).set(count);
         }
         self.mail_waits.set(queue.oldest_pending_seconds);
+    }
+
+    /// The books were verified, and so much was wrong.
+    pub fn books_verified(&self, differences: usize, at: Timestamp) {
+        self.ledger_differences.set(i64::try_from(differences).unwrap_or(i64::MAX));
+        self.ledger_verified.set(at.as_second());
     }
 
     /// All of them as text, with the state of now of the pool and of what hashes passwords.

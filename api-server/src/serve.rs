@@ -5,6 +5,7 @@ use crate::{
     cluster::Cluster,
     config, db,
     http::{self, rate::Leases},
+    ledger,
     mail::{
         self,
         sender::{Sender, SenderError},
@@ -18,6 +19,7 @@ use crate::{
         self, backoff,
         password::{HashError, Hasher},
     },
+    wallet::queue::Queue,
 };
 use jiff::SignedDuration;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -93,6 +95,7 @@ pub fn build(
         leases: Leases::default(),
         metrics: Metrics::default(),
         payments: Payments::new(&midtrans, &methods)?,
+        wallets: Queue::default(),
         mail_is_due: tokio::sync::Notify::new(),
     };
     Ok((Arc::new(state), Sender::new(&mail)?))
@@ -117,6 +120,7 @@ pub async fn serve(
     } else {
         tracing::warn!("no server key of Midtrans is named: nobody can top up");
     }
+    work.spawn(ledger::watch::run(Arc::clone(&state), stop.clone()));
     if let Some(sender) = sender {
         let (state, stop) = (Arc::clone(&state), stop.clone());
         work.spawn(async move { sender.run(state, stop).await });

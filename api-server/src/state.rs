@@ -10,6 +10,7 @@ use crate::{
     secret_key::SecretKey,
     sessions::{cache::Cache, keys::Keys},
     users::password::Hasher,
+    wallet::queue::Queue,
 };
 use sqlx::PgPool;
 
@@ -38,6 +39,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What payments need.
     pub payments: Payments,
+    /// Where requests wait whose wallet another is changing.
+    pub wallets: Queue,
     /// Wakes the sender of mail in this process.
     pub mail_is_due: tokio::sync::Notify,
 }

@@ -23,9 +23,12 @@ PASSWORD = DOCUMENT["components"]["schemas"]["Login"]["properties"]["password"][
 PLACE = f"10.{os.getpid() // 250 % 250}.{os.getpid() % 250}"
 
 
-def call(method: str, path: str, body: dict | None = None, bearer: str = "", place: str = f"{PLACE}.250") -> dict:
+def call(
+    method: str, path: str, body: dict | None = None, bearer: str = "", place: str = f"{PLACE}.250", key: str = ""
+) -> dict:
     """Calls the API beside the fuzzing, which must succeed."""
     headers = {"X-Forwarded-For": place} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
+    headers |= {"Idempotency-Key": key} if key else {}
     answer = requests.request(method, f"{API}/api/v1{path}", json=body, headers=headers, timeout=30)
     if not answer.ok:
         raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
@@ -172,6 +175,23 @@ def another_session() -> str:
     return next(session["id"] for session in sessions if not session["current"])
 
 
+def adjustment(user: str) -> dict:
+    return {"user_id": user, "kind": "CREDIT", "amount": 50_000, "reason": "Contract"}
+
+
+def transaction_of(user: str) -> dict:
+    """A transaction of somebody's."""
+    made = call("POST", "/admin/billing/adjustments", adjustment(user), ROOT.token(), key=str(uuid.uuid4()))
+    return made["transaction"]
+
+
+def own_transaction() -> str:
+    """The number of a transaction of the caller's."""
+    # The last call may have been its good-bye.
+    CALLER.forget()
+    return transaction_of(call("GET", "/me", bearer=CALLER.token())["id"])["number"]
+
+
 # Calls that are right, where that takes something which nobody can guess.
 PUBLIC = {
     "POST /api/v1/auth/register": lambda: {"body": {"email": new_email(), "password": PASSWORD, "name": "Contract"}},
@@ -194,6 +214,12 @@ ADMINISTRATORS = {
     "GET /api/v1/admin/users/{id}/quota": lambda: {"id": somebody()},
     "GET /api/v1/admin/emails/{id}": lambda: {"id": a_mail()},
     "POST /api/v1/admin/emails/{id}/resend": lambda: {"id": a_mail(), "body": {}},
+    "GET /api/v1/wallet/transactions/{id}": lambda: {"id": own_transaction()},
+    "GET /api/v1/admin/billing/transactions/{id}": lambda: {"id": transaction_of(somebody())["id"]},
+    "POST /api/v1/admin/billing/adjustments": lambda: {
+        "body": adjustment(somebody()),
+        "headers": {"Idempotency-Key": str(uuid.uuid4())},
+    },
     "DELETE /api/v1/me/sessions/{id}": lambda: {"id": another_session()},
 }
 

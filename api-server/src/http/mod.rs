@@ -1,6 +1,7 @@
 //! The REST surface: every route, and what lies around all of them.
 
 pub mod admin;
+pub mod amount;
 pub mod auth;
 pub mod body;
 pub mod etag;
@@ -13,12 +14,14 @@ pub mod openapi;
 pub mod pagination;
 pub mod path;
 pub mod problem;
+pub mod query;
 pub mod quota;
 pub mod rate;
 pub mod request;
 pub mod sign_in;
 pub mod top_ups;
 pub mod view;
+pub mod wallet;
 pub mod webhooks;
 
 use crate::state::State;
@@ -62,6 +65,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         .merge(me::routes())
         .merge(top_ups::routes())
         .merge(webhooks::routes())
+        .merge(wallet::routes())
         .merge(admin::routes());
     OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
 }

@@ -34,7 +34,9 @@ use utoipa_swagger_ui::Config;
     tags(
         (name = "sign-in", description = "Accounts and sessions."),
         (name = "me", description = "One's own account."),
+        (name = "wallet", description = "One's own money."),
         (name = "users", description = "People, for administrators."),
+        (name = "billing", description = "Money, for administrators."),
         (name = "emails", description = "What was sent to whom, for administrators."),
         (name = "audit", description = "Who changed what, for administrators."),
         (name = "operations", description = "How the service is."),

@@ -132,12 +132,13 @@ impl<S: Send + Sync, F: DeserializeOwned, By: SortField> FromRequestParts<S> for
     }
 }
 
-/// Says that a text has no NUL.
+/// Says that a text has no NUL, where nothing narrower is said of it.
 fn no_nul(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
         && matches!(&schema.schema_type, SchemaType::Type(Type::String) | SchemaType::Array(_))
         && schema.format.is_none()
         && schema.enum_values.is_none()
+        && schema.pattern.is_none()
     {
         schema.pattern = Some(r"^[^\u0000]*$".to_owned());
     }

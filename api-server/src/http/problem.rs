@@ -116,6 +116,10 @@ codes! {
     BadSignature = "webhook.bad_signature", BAD_REQUEST, "The signature is not the gateway's.";
     /// It was settled already.
     FindingSettled = "payment.finding_settled", CONFLICT, "Somebody has settled it already.";
+    /// There is less in the wallet.
+    InsufficientBalance = "wallet.insufficient_balance", CONFLICT, "There is not enough in the wallet.";
+    /// A reversal has left the wallet owing.
+    WalletFrozen = "wallet.frozen", CONFLICT, "The wallet owes money, and pays for nothing until that is settled.";
     /// The fields are another tool's, such as a `GitOps` controller's, which would set them back.
     ManagedElsewhere = "quota.managed_elsewhere", CONFLICT, "Another tool manages this.";
 }

@@ -4,14 +4,20 @@
 pub mod checkpoint;
 mod store;
 pub mod verify;
+pub mod watch;
 
 use crate::money::{Rupiah, TooMuch};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+pub use store::Balances;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// What an entry is the effect of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = TransactionType)]
 pub enum Kind {
     /// A customer has paid.
     TopUp,
@@ -34,6 +40,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::TopUp,
+        Self::Purchase,
+        Self::Renewal,
+        Self::Upgrade,
+        Self::Refund,
+        Self::Adjustment,
+        Self::Promotion,
+        Self::Reversal,
+        Self::Chargeback,
+    ];
+
+    /// Reads what the database has.
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text)
+    }
+
     /// As the database has it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,8 +78,8 @@ impl Kind {
         !matches!(self, Self::Reversal | Self::Chargeback)
     }
 
-    /// Whether it is refused while the wallet owes money.
-    fn is_spending(self) -> bool {
+    /// Whether it pays for an app. It is refused while the wallet owes money.
+    pub fn is_spending(self) -> bool {
         matches!(self, Self::Purchase | Self::Renewal | Self::Upgrade)
     }
 }
@@ -83,6 +107,17 @@ impl House {
     /// Its id.
     pub const fn id(self) -> i64 {
         self as i64
+    }
+
+    /// As the database has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Clearing => "CLEARING",
+            Self::Revenue => "REVENUE",
+            Self::Refunds => "REFUNDS",
+            Self::Adjustments => "ADJUSTMENTS",
+            Self::Promotions => "PROMOTIONS",
+        }
     }
 }
 
@@ -115,8 +150,17 @@ pub struct Wallet {
     pub promotion: Account,
 }
 
+impl Balances {
+    /// What an account of the house comes to.
+    pub fn of(&self, house: House) -> Rupiah {
+        House::ALL.into_iter().position(|one| one == house).map_or(Rupiah::ZERO, |at| self.house[at])
+    }
+}
+
 /// Into the wallet or out of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = TransactionDirection)]
 pub enum Direction {
     /// Into it.
     Credit,
@@ -131,6 +175,11 @@ impl Direction {
             Self::Credit => "CREDIT",
             Self::Debit => "DEBIT",
         }
+    }
+
+    /// Reads what the database has.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Credit, Self::Debit].into_iter().find(|one| one.as_str() == text)
     }
 }
 
@@ -305,6 +354,14 @@ pub async fn post(
         store::insert_transfer(db, posting.transaction_id, debit, credit, one.amount).await?;
     }
     Ok(after)
+}
+
+/// What all accounts come to now: credits less debits, so that all of them together are nothing.
+///
+/// # Errors
+/// As the database's.
+pub async fn balances<'a>(db: impl sqlx::PgExecutor<'a>) -> Result<Balances, sqlx::Error> {
+    store::balances(db).await
 }
 
 /// Whether an effect has happened.

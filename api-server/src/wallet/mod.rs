@@ -1,16 +1,24 @@
 //! What customers see of their money: the wallet, and one list of every transaction from its intent on.
 
+pub mod adjustments;
+pub mod analytics;
+pub mod months;
+pub mod queue;
 pub mod store;
+pub mod summary;
+pub mod transactions;
 
 use crate::{
-    ledger::{Direction, Kind},
+    http::problem::{Code, Problem},
+    ledger::{self, Direction, Kind, PostError, Wallet},
     money::Rupiah,
     random,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use std::fmt;
+pub use store::Pending;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -61,6 +69,11 @@ impl Status {
 pub struct Number(pub i64);
 
 impl Number {
+    /// Reads it, in capitals or not; also the digits alone.
+    pub fn parse_short(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| Self::parse(&format!("TXMP-{text}")))
+    }
+
     /// Reads it, in capitals or not.
     pub fn parse(text: &str) -> Option<Self> {
         let (prefix, digits) = text.split_once('-')?;
@@ -146,6 +159,42 @@ pub async fn decide(
     now: Timestamp,
 ) -> Result<bool, sqlx::Error> {
     store::decide(db, id, status, now).await
+}
+
+/// What somebody's wallet is now, and what they mean to pay into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The wallet; none where there was never anything in it.
+    pub wallet: Option<Wallet>,
+    /// Top-ups that are not decided.
+    pub pending: Pending,
+}
+
+/// How somebody's wallet stands.
+///
+/// # Errors
+/// As the database's.
+pub async fn standing(db: &PgPool, user_id: Uuid) -> Result<Standing, sqlx::Error> {
+    let wallet = ledger::read(db, user_id).await?;
+    Ok(Standing { wallet, pending: store::pending_top_ups(db, user_id).await? })
+}
+
+/// What is answered where an entry is not written for a wallet that is like this.
+pub fn refusal(error: PostError, wallet: &Wallet) -> Problem {
+    match error {
+        PostError::Insufficient { missing } => {
+            let (cash, promotion) = (wallet.cash.balance, wallet.promotion.balance);
+            let there = format!("There is {cash} of cash and {promotion} of promotion in the wallet");
+            Problem::with(Code::InsufficientBalance, format!("{there}; {missing} is missing."))
+        }
+        PostError::Frozen { owed } => Problem::with(
+            Code::WalletFrozen,
+            format!("The wallet owes {owed} after a reversal, and pays for nothing until that is settled."),
+        ),
+        PostError::TooMuch(error) => Problem::field(Code::Invalid, "amount", format!("the balance {error}")),
+        PostError::Database(error) => error.into(),
+        error @ (PostError::AlreadyThere | PostError::NoAmount) => Problem::internal(&error),
+    }
 }
 
 #[cfg(test)]

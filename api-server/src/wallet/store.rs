@@ -1,10 +1,41 @@
 //! All SQL about transactions as people see them.
 
 use super::{New, Number, Status};
+use crate::money::Rupiah;
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Time;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
+
+/// What is meant to be paid, and not decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// How many.
+    pub count: i64,
+    /// How much, together.
+    pub amount: Rupiah,
+}
+
+/// An amount as the database sums it up.
+pub(super) fn rupiah(amount: i64) -> Result<Rupiah, sqlx::Error> {
+    Rupiah::new(amount).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// A word of a list, as the database has it.
+pub(super) fn known<T>(read: Option<T>, text: &str) -> Result<T, sqlx::Error> {
+    read.ok_or_else(|| sqlx::Error::Decode(format!("`{text}` is not known").into()))
+}
+
+pub(super) async fn pending_top_ups(db: &PgPool, user_id: Uuid) -> Result<Pending, sqlx::Error> {
+    let row = sqlx::query!(
+        "select count(*) as \"count!\", coalesce(sum(amount), 0)::bigint as \"amount!\"
+         from transactions where user_id = $1 and status = 'PENDING' and type = 'TOP_UP'",
+        user_id
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Pending { count: row.count, amount: rupiah(row.amount)? })
+}
 
 pub(super) async fn insert(
     db: &mut PgConnection,

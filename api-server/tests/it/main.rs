@@ -13,4 +13,5 @@ mod sessions;
 mod sign_in;
 mod till;
 mod top_ups;
+mod wallet;
 mod world;

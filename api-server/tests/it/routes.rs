@@ -48,6 +48,37 @@ enum Caller {
     Administrator,
 }
 
+/// What makes somebody's object of that id, where such a path names one.
+fn insert(path: &str, id: &str, owner: &User) -> Option<String> {
+    let User { id: user, email, .. } = owner;
+    Some(match path {
+        "/api/v1/admin/users" => format!(
+            "insert into users (id, email, name, language, role, email_verified_at, created_at, updated_at)
+             values ('{id}', '{id}@example.com', 'Somebody', 'en', 'USER', now(), now(), now())"
+        ),
+        "/api/v1/wallet/transactions" | "/api/v1/admin/billing/transactions" => format!(
+            "insert into transactions (id, user_id, type, direction, amount, status, created_at)
+             values ('{id}', '{user}', 'TOP_UP', 'CREDIT', 50000, 'PENDING', now())"
+        ),
+        "/api/v1/admin/emails" => format!(
+            "insert into emails (id, message_id, user_id, recipient, kind, language, data, created_at, next_attempt_at)
+             values ('{id}', '{id}@nakhoda', '{user}', '{email}', 'WELCOME', 'en', '{{}}', now(), now())"
+        ),
+        "/api/v1/wallet/top-ups" => format!(
+            "with t as (insert into transactions (id, user_id, type, direction, amount, status, created_at, decided_at)
+                 values (gen_random_uuid(), '{user}', 'TOP_UP', 'CREDIT', 10000, 'EXPIRED', now(), now()) returning id),
+             u as (insert into top_ups (id, transaction_id, user_id, expires_at, created_at)
+                 select '{id}', id, '{user}', now(), now() from t returning id)
+             insert into payment_attempts (id, top_up_id, order_id, amount, created_at, expires_at)
+             select id, id, id::text, 10000, now(), now() from u"
+        ),
+        "/api/v1/admin/billing/findings" => format!(
+            "insert into payment_findings (id, kind, subject, detail, found_at) values ('{id}', 'SECOND_PAYMENT', '{id}', '{{}}', now())"
+        ),
+        _ => return None,
+    })
+}
+
 /// Where the matrix is played: an API, two users, an administrator, and which object each path names.
 struct Stage<'a> {
     api: &'a Api,
@@ -81,54 +112,17 @@ impl<'a> Stage<'a> {
             Whose::Missing => return Ok(NOTHING.to_owned()),
         };
         let sql = |sql: &str| self.world.database.server.sql(&self.world.database.name, sql);
-        let id = match path.split("/{").next().unwrap_or_default() {
-            "/api/v1/me/sessions" => {
-                self.world.log_in(&owner.email, PASSWORD).await?;
-                sql(&format!(
-                    "select id from sessions where user_id = '{}' order by id desc limit 1",
-                    owner.id
-                ))?
-            }
-            "/api/v1/admin/users" => {
-                let id = uuid::Uuid::new_v4();
-                sql(&format!(
-                    "insert into users (id, email, name, language, role, email_verified_at, created_at, updated_at)
-                     values ('{id}', '{id}@example.com', 'Somebody', 'en', 'USER', now(), now(), now())"
-                ))?;
-                id.to_string()
-            }
-            "/api/v1/admin/emails" => {
-                let id = uuid::Uuid::new_v4();
-                sql(&format!(
-                    "insert into emails (id, message_id, user_id, recipient, kind, language, data, created_at, next_attempt_at)
-                     values ('{id}', '{id}@nakhoda', '{}', '{}', 'WELCOME', 'en', '{{}}', now(), now())",
-                    owner.id, owner.email
-                ))?;
-                id.to_string()
-            }
-            "/api/v1/wallet/top-ups" => {
-                let (transaction, top_up) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-                sql(&format!(
-                    "with t as (insert into transactions (id, user_id, type, direction, amount, status, created_at, decided_at)
-                         values ('{transaction}', '{0}', 'TOP_UP', 'CREDIT', 10000, 'EXPIRED', now(), now()) returning id),
-                     u as (insert into top_ups (id, transaction_id, user_id, expires_at, created_at)
-                         select '{top_up}', id, '{0}', now(), now() from t returning id)
-                     insert into payment_attempts (id, top_up_id, order_id, amount, created_at, expires_at)
-                     select id, id, id::text, 10000, now(), now() from u",
-                    owner.id
-                ))?;
-                top_up.to_string()
-            }
-            "/api/v1/admin/billing/findings" => {
-                let id = uuid::Uuid::new_v4();
-                sql(&format!(
-                    "insert into payment_findings (id, kind, subject, detail, found_at) values ('{id}', 'SECOND_PAYMENT', '{id}', '{{}}', now())"
-                ))?;
-                id.to_string()
-            }
-            other => anyhow::bail!("{other}: say in the matrix whose objects these are"),
-        };
-        Ok(id.trim().to_owned())
+        let at = path.split("/{").next().unwrap_or_default();
+        if at == "/api/v1/me/sessions" {
+            self.world.log_in(&owner.email, PASSWORD).await?;
+            let last =
+                format!("select id from sessions where user_id = '{}' order by id desc limit 1", owner.id);
+            return Ok(sql(&last)?.trim().to_owned());
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let made = insert(at, &id, owner);
+        sql(&made.ok_or_else(|| anyhow::anyhow!("{at}: say in the matrix whose objects these are"))?)?;
+        Ok(id)
     }
 
     /// A call of an operation with an id; the body is empty, so what is let through is refused for that at the latest.
@@ -264,7 +258,7 @@ async fn a_route_without_a_guard_is_found_by_the_matrix() -> Result<()> {
 }
 
 /// POSTs of somebody who is logged in that have no effect to be repeated, or none that a repeat could add to.
-const WITHOUT_KEY: [&str; 1] = ["/api/v1/auth/logout-all"];
+const WITHOUT_KEY: [&str; 2] = ["/api/v1/auth/logout-all", "/api/v1/admin/billing/ledger/verify"];
 
 #[test]
 fn every_post_of_somebody_takes_an_idempotency_key_and_no_other_call_does() {

@@ -1,6 +1,7 @@
 //! What administrators do.
 
 mod audit;
+mod billing;
 mod emails;
 mod payments;
 mod users;
@@ -26,6 +27,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         "/admin",
         OpenApiRouter::new()
             .merge(users::routes())
+            .merge(billing::routes())
             .merge(emails::routes())
             .merge(payments::routes())
             .routes(routes!(audit::list)),

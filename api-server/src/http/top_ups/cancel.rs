@@ -33,7 +33,7 @@ pub(super) async fn cancel(
     key: Key,
 ) -> Result<Response> {
     let route = format!("POST /wallet/top-ups/{id}/cancel");
-    let work = async { Ok(top_up::cancel(&state, principal.user_id, id).await?) };
+    let work = Box::pin(async { Ok(top_up::cancel(&state, principal.user_id, id).await?) });
     match idempotency::begin_after(&state, &principal, &route, key, b"", work).await? {
         Begun::Before(answer) => Ok(answer),
         Begun::First((once, top_up)) => once.finish(StatusCode::OK, &[], &TopUpView::from(top_up)).await,

@@ -48,7 +48,7 @@ pub(super) async fn pay(
     body: Body<PayTopUp>,
 ) -> Result<Response> {
     let (method, route) = (body.value.method, format!("POST /wallet/top-ups/{id}/pay"));
-    let work = async { Ok(top_up::pay(&state, principal.user_id, id, method.as_deref()).await?) };
+    let work = Box::pin(async { Ok(top_up::pay(&state, principal.user_id, id, method.as_deref()).await?) });
     match idempotency::begin_after(&state, &principal, &route, key, &body.bytes, work).await? {
         Begun::Before(answer) => Ok(answer),
         Begun::First((once, top_up)) => once.finish(StatusCode::OK, &[], &TopUpView::from(top_up)).await,

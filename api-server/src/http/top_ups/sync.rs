@@ -36,11 +36,11 @@ pub(super) async fn sync(
     key: Key,
 ) -> Result<Response> {
     let route = format!("POST /wallet/top-ups/{id}/sync");
-    let work = async {
+    let work = Box::pin(async {
         top_up::read(&state, principal.user_id, id).await?;
         rate::take(&state, PER_USER, &principal.user_id.to_string()).await?;
         Ok(top_up::sync(&state, principal.user_id, id).await?)
-    };
+    });
     match idempotency::begin_after(&state, &principal, &route, key, b"", work).await? {
         Begun::Before(answer) => Ok(answer),
         Begun::First((once, top_up)) => once.finish(StatusCode::OK, &[], &TopUpView::from(top_up)).await,

@@ -122,6 +122,11 @@ pub async fn verify(db: &PgPool, scope: Scope, bound: Duration) -> Result<Report
     Ok(Report { scope, transfers: read.transfers, since, customers, house, differences })
 }
 
+/// Whether a verification failed since a statement took longer than it may.
+pub fn took_too_long(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("57014"))
+}
+
 fn total(subject: &str, expected: i128, found: i128) -> Difference {
     Difference { fault: Fault::TotalsDiffer, subject: subject.to_owned(), expected, found }
 }
