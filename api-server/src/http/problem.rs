@@ -113,7 +113,7 @@ codes! {
     /// The gateway won't have it.
     PaymentRefused = "payment.refused", CONFLICT, "The payment gateway refuses this payment.";
     /// It is not the gateway's.
-    BadSignature = "webhook.bad_signature", BAD_REQUEST, "The signature is not the gateway's.";
+    BadSignature = "webhook.bad_signature", FORBIDDEN, "The signature is not the gateway's.";
     /// It was settled already.
     FindingSettled = "payment.finding_settled", CONFLICT, "Somebody has settled it already.";
     /// There is less in the wallet.

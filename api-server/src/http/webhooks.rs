@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    problem::{Code, Problem, Result},
+    problem::{self, Code, Problem, Result},
     request::ClientAddress,
 };
 use crate::{
@@ -14,11 +14,36 @@ use crate::{
 };
 use axum::{body::Bytes, extract::State as Extract, http::StatusCode};
 use std::sync::Arc;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::new().routes(routes!(midtrans))
+}
+
+/// What matters of a notification; all else in it is kept unread. [`crate::payments::midtrans::notification::parse`] reads it.
+#[derive(ToSchema)]
+#[schema(as = MidtransNotification)]
+#[expect(dead_code, reason = "it only says in the document what Midtrans sends")]
+struct Notification {
+    /// The order.
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\x20-\x7e]*$",
+        example = "tu-0198c6f00000700080000000000000ab"
+    )]
+    order_id: String,
+    /// The code of the call that it tells of, not of how the payment stands.
+    #[schema(pattern = "^[0-9]{3}$", example = "200")]
+    status_code: String,
+    /// The amount, any fee included.
+    #[schema(pattern = r"^(0|[1-9][0-9]{0,11})\.00$", example = "500000.00")]
+    gross_amount: String,
+    /// SHA-512 of order, code, amount and server key, in hexadecimal.
+    #[schema(min_length = 1, max_length = 255, pattern = "^[0-9a-f]*$")]
+    signature_key: String,
 }
 
 /// A notification of Midtrans. It is kept as it came, and answered; what it tells is asked of Midtrans itself afterwards. What is not ours is
@@ -27,9 +52,10 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
     post,
     path = "/webhooks/midtrans",
     tag = "webhooks",
-    request_body(content = Object, content_type = "application/json", description = "As Midtrans sends it, up to 16 KB. Fields that are not known are kept unread."),
+    request_body = Notification,
     responses(
         (status = 200, description = "It is kept."),
+        (status = 403, body = problem::Body, content_type = "application/problem+json", description = "It is not signed with our key. Of all refusals this one is sent again most often, which helps where the key is set wrong."),
     ),
 )]
 async fn midtrans(Extract(state): App, address: ClientAddress, body: Bytes) -> Result<StatusCode> {

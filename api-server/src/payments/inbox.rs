@@ -140,8 +140,10 @@ async fn work(state: &State) -> Result<usize, sqlx::Error> {
     let waiting = store::take_notifications(&state.db, now, clock::after(now, TAKEN), MOST).await?;
     let taken = waiting.len();
     let ended = stream::iter(waiting).map(|one| look(state, one)).buffer_unordered(AT_ONCE);
-    let failed = ended.filter_map(async |ended| ended.err()).collect::<Vec<_>>().await;
-    failed.into_iter().next().map_or(Ok(taken), Err)
+    // All of them, whatever becomes of one.
+    let ended: Vec<Result<(), sqlx::Error>> = ended.collect().await;
+    ended.into_iter().collect::<Result<(), _>>()?;
+    Ok(taken)
 }
 
 async fn look(state: &State, one: Waiting) -> Result<(), sqlx::Error> {

@@ -90,8 +90,10 @@ async fn work(state: &State) -> Result<usize, sqlx::Error> {
     let due = store::due(&state.db, now, clock::after(now, TAKEN), MOST).await?;
     let asked = due.len();
     let ended = stream::iter(due).map(|one| check(state, one)).buffer_unordered(AT_ONCE);
-    let failed = ended.filter_map(async |ended| ended.err()).collect::<Vec<_>>().await;
-    failed.into_iter().next().map_or(Ok(asked), Err)
+    // All of them, whatever becomes of one.
+    let ended: Vec<Result<(), sqlx::Error>> = ended.collect().await;
+    ended.into_iter().collect::<Result<(), _>>()?;
+    Ok(asked)
 }
 
 async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
