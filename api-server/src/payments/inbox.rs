@@ -140,10 +140,8 @@ async fn work(state: &State) -> Result<usize, sqlx::Error> {
     let waiting = store::take_notifications(&state.db, now, clock::after(now, TAKEN), MOST).await?;
     let taken = waiting.len();
     let ended = stream::iter(waiting).map(|one| look(state, one)).buffer_unordered(AT_ONCE);
-    // All of them, whatever becomes of one.
-    let ended: Vec<Result<(), sqlx::Error>> = ended.collect().await;
-    ended.into_iter().collect::<Result<(), _>>()?;
-    Ok(taken)
+    let ended: Vec<_> = ended.collect().await;
+    ended.into_iter().find_map(Result::err).map_or(Ok(taken), Err)
 }
 
 async fn look(state: &State, one: Waiting) -> Result<(), sqlx::Error> {

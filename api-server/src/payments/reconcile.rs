@@ -64,7 +64,7 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
         return;
     }
     loop {
-        let asked = match work(&state).await {
+        let asked = match ask_due(&state).await {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::warn!(%error, "what is due can't be asked about; it is tried again");
@@ -85,15 +85,16 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
 }
 
 /// Asks about what is due; about how many.
-async fn work(state: &State) -> Result<usize, sqlx::Error> {
+///
+/// # Errors
+/// As the database's; what the gateway does not answer is asked again.
+pub async fn ask_due(state: &State) -> Result<usize, sqlx::Error> {
     let now = state.clock.now();
     let due = store::due(&state.db, now, clock::after(now, TAKEN), MOST).await?;
     let asked = due.len();
     let ended = stream::iter(due).map(|one| check(state, one)).buffer_unordered(AT_ONCE);
-    // All of them, whatever becomes of one.
-    let ended: Vec<Result<(), sqlx::Error>> = ended.collect().await;
-    ended.into_iter().collect::<Result<(), _>>()?;
-    Ok(asked)
+    let ended: Vec<_> = ended.collect().await;
+    ended.into_iter().find_map(Result::err).map_or(Ok(asked), Err)
 }
 
 async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
