@@ -7,8 +7,10 @@ use super::{
     judge::{self, Closed, Finding, Known, TakeBack, Verdict},
     midtrans::{CallError, Client, Observed, OrderId, Status as Told},
     store,
+    top_up::TOO_LATE,
 };
 use crate::{
+    clock,
     ledger::{self, Direction, House, Kind, Move, PostError, Posting, Purse},
     mail,
     money::Rupiah,
@@ -219,7 +221,9 @@ async fn booked(
     {
         wallet::decide(db, credited_by, Status::Reversed, now).await?;
     }
-    if seen.status == Told::Expire && attempt.status == Status::Pending && attempt.is_open {
+    // A method's end before that leaves the rest of the time for another one.
+    let is_over = clock::after(now, TOO_LATE) >= attempt.expires_at;
+    if seen.status == Told::Expire && is_over && attempt.status == Status::Pending && attempt.is_open {
         outcome.moved |= expire(db, &attempt, before.is_some(), now).await?;
     }
     note_findings(state, db, &attempt, seen, &verdict, source == Source::Asked && outcome.moved, now).await?;

@@ -30,7 +30,7 @@ const CALL: Duration = Duration::from_secs(10);
 /// For how long it has that to itself.
 const CALLING: SignedDuration = SignedDuration::from_secs(25);
 /// Nobody is sent to a page that ends sooner than this: what is paid there would come too late.
-const TOO_LATE: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const TOO_LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why it is not done.
 #[derive(Debug, thiserror::Error)]
