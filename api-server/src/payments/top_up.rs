@@ -4,7 +4,7 @@ use super::{
     Attempt, LASTS, NewAttempt, NewTopUp, TopUp,
     findings::{self, Found},
     methods::MethodError,
-    midtrans::{CallError, Ended, NewPage, Page, PageEnded},
+    midtrans::{CallError, Client, Ended, NewPage, Page, PageEnded},
     reconcile,
     settle::{self, SettleError, Source},
     store,
@@ -329,16 +329,28 @@ pub(super) async fn call_off(state: &State, attempt: &Attempt) {
 
 async fn called_off(state: &State, attempt: &Attempt) -> Result<(), SettleError> {
     let client = settle::gateway(state)?.within(CALL);
-    if let Some((token, _)) = &attempt.page {
-        let ended = client.cancel_page(token).await;
-        state.metrics.payments.called("cancel_page", ended.as_ref().err().map_or("ok", CallError::label));
-        if ended? != PageEnded::InProgress {
-            return Ok(());
+    if page_is_ended(state, &client, attempt).await? {
+        return Ok(());
+    }
+    // Each by its own id: the order's leads to the last one alone, and with DANA to none.
+    let known = store::payments_of(&state.db, attempt.id).await?;
+    let is_open = |status: &str| matches!(status, "pending" | "authorize");
+    let open = known.into_iter().filter(|(_, status, _)| is_open(status)).map(|(id, ..)| id);
+    for id in open.chain([attempt.order_id().to_string()]) {
+        let ended = client.cancel(&id).await;
+        state.metrics.payments.called("cancel", ended.as_ref().err().map_or("ok", CallError::label));
+        match ended? {
+            Ended::Done | Ended::NotFound | Ended::NotPossible => {}
         }
     }
-    let ended = client.cancel(&attempt.order_id().to_string()).await;
-    state.metrics.payments.called("cancel", ended.as_ref().err().map_or("ok", CallError::label));
-    match ended? {
-        Ended::Done | Ended::NotFound | Ended::NotPossible => Ok(()),
-    }
+    // Now that nothing is under way on it, nor shall anything begin.
+    page_is_ended(state, &client, attempt).await.map(drop)
+}
+
+/// Ends an attempt's page; whether that is all, since nothing was chosen there.
+async fn page_is_ended(state: &State, client: &Client, attempt: &Attempt) -> Result<bool, SettleError> {
+    let Some((token, _)) = &attempt.page else { return Ok(false) };
+    let ended = client.cancel_page(token).await;
+    state.metrics.payments.called("cancel_page", ended.as_ref().err().map_or("ok", CallError::label));
+    Ok(ended? != PageEnded::InProgress)
 }
