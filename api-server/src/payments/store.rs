@@ -130,6 +130,17 @@ pub(super) async fn last_of_anybody(
     end.fetch_optional(db).await?.map(Attempt::try_from).transpose()
 }
 
+/// Waits until nobody else begins a top-up of somebody; then nobody does until this transaction's end.
+pub(super) async fn lock_beginnings(db: &mut PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1, 12)) is null as locked",
+        user_id.to_string()
+    )
+    .fetch_one(db)
+    .await
+    .map(drop)
+}
+
 /// How many top-ups of somebody are pending.
 pub(super) async fn pending_of(db: &mut PgConnection, user_id: Uuid) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(

@@ -74,6 +74,8 @@ pub async fn open(
 ) -> Result<Uuid, TopUpError> {
     settle::gateway(state)?;
     state.payments.methods.check(method, amount)?;
+    // One at a time, or several at once would each be the last that is allowed.
+    store::lock_beginnings(db, user_id).await?;
     if store::pending_of(db, user_id).await? >= MOST_PENDING {
         return Err(TopUpError::TooManyPending);
     }
