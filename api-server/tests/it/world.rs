@@ -124,6 +124,13 @@ impl World {
         Ok(Api { base, http: reqwest::Client::new(), stop })
     }
 
+    /// What a replica with other settings has, for calls that no route makes. It serves nothing.
+    pub fn state_with(&self, change: impl FnOnce(&mut Settings)) -> Result<Arc<State>> {
+        let mut settings = settings(&self.database, &self.mail);
+        change(&mut settings);
+        Ok(serve::build(settings, Cluster::none(), self.clock.clone())?.0)
+    }
+
     /// Somebody who has registered and proven the address.
     pub async fn user(&self, name: &str) -> Result<User> {
         let email = format!("{name}@example.com");
