@@ -11,6 +11,7 @@ mod mail;
 mod payments_books;
 mod payments_mapping;
 mod payments_notifications;
+mod payments_top_ups;
 mod payments_traps;
 mod routes;
 mod sessions;
