@@ -13,6 +13,7 @@ mod payments_mapping;
 mod payments_notifications;
 mod payments_top_ups;
 mod payments_traps;
+mod payments_year;
 mod routes;
 mod sessions;
 mod sign_in;
