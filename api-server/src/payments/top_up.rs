@@ -331,14 +331,17 @@ pub(super) async fn call_off(state: &State, attempt: &Attempt) {
 
 async fn called_off(state: &State, attempt: &Attempt) -> Result<(), SettleError> {
     let client = settle::gateway(state)?.within(CALL);
-    if page_is_ended(state, &client, attempt).await? {
+    let known = store::payments_of(&state.db, attempt.id).await?;
+    // What came in meanwhile stays; a card that is captured could still be undone.
+    let is_paid = known.iter().any(|(_, _, is_credited)| *is_credited);
+    if !is_paid && page_is_ended(state, &client, attempt).await? {
         return Ok(());
     }
     // Each by its own id: the order's leads to the last one alone, and with DANA to none.
-    let known = store::payments_of(&state.db, attempt.id).await?;
     let is_open = |status: &str| matches!(status, "pending" | "authorize");
     let open = known.into_iter().filter(|(_, status, _)| is_open(status)).map(|(id, ..)| id);
-    for id in open.chain([attempt.order_id().to_string()]) {
+    let order = (!is_paid).then(|| attempt.order_id().to_string());
+    for id in open.chain(order) {
         let ended = client.cancel(&id).await;
         state.metrics.payments.called("cancel", ended.as_ref().err().map_or("ok", CallError::label));
         match ended? {

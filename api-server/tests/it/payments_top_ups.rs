@@ -377,6 +377,28 @@ async fn cancel_without_the_gateway_is_told_there_later() -> Result<()> {
 }
 
 #[tokio::test]
+async fn cancel_that_the_gateway_is_told_of_late_does_not_undo_what_was_paid_meanwhile() -> Result<()> {
+    let mut story = Story::new().await?;
+    let id = story.begins(50_000).await?;
+    let mut away = [On::Status, On::Change].map(|on| Rule::new(on, Fault::Http500)).to_vec();
+    away.push(Rule::new(On::Notification, Fault::Drop));
+    story.till.gateway.add_rules(away)?;
+    assert_eq!(story.does(&id, "cancel").await?["status"], "CANCELLED");
+    // A card that is captured and not settled could be called off there.
+    story.till.act(&Act::pay(story.till.order(&id)?, Pays::CreditCard).captured())?;
+    story.till.gateway.clear_rules();
+    story.later(SignedDuration::from_mins(2)).await?;
+    e2e::wait::until("nothing to be left to do", BOUND, async || {
+        let left = "select count(*) from payment_attempts where cancel_wanted or failing_since is not null";
+        Ok((story.till.sql(left)? == "0").then_some(()))
+    })
+    .await?;
+    story.stands(&id, "COMPLETED", 50_000).await?;
+    assert_eq!(story.till.findings()?, ["LATE_SETTLEMENT", "MISSED_NOTIFICATION"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn sync_finds_what_no_notification_told_and_is_not_asked_too_often() -> Result<()> {
     let story = Story::new().await?;
     let (till, id) = (&story.till, story.begins(50_000).await?);
