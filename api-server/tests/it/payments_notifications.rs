@@ -43,7 +43,7 @@ async fn what_is_not_signed_by_the_gateway_is_refused_and_kept_for_whoever_looks
     for signature_key in &wrong {
         let mut body = good.clone();
         body["signature_key"] = json!(signature_key);
-        let refused = till.notify(body.to_string()).await?.expect(StatusCode::BAD_REQUEST)?;
+        let refused = till.notify(body.to_string()).await?.expect(StatusCode::FORBIDDEN)?;
         assert_eq!(refused.code(), "webhook.bad_signature");
     }
     for kind in [Forgery::Signature, Forgery::Key, Forgery::Amount] {
@@ -62,7 +62,7 @@ async fn nobody_fills_the_database_with_what_is_forged() -> Result<()> {
     let body = json!({"order_id": "x", "status_code": "200", "gross_amount": "1.00", "signature_key": "no"});
     let all = (0..150).map(|_| till.notify(body.to_string()));
     for answer in try_join_all(all).await? {
-        answer.expect(StatusCode::BAD_REQUEST)?;
+        answer.expect(StatusCode::FORBIDDEN)?;
     }
     // A minute may have ended in the middle of it.
     let forged = till.sql("select count(*) from payment_notifications")?.parse::<u32>()?;
@@ -122,7 +122,7 @@ async fn while_the_key_is_changed_both_keys_are_believed() -> Result<()> {
     assert_eq!(kept(&till)?, ["DONE 4"]);
     let mut body = signed("tu-1", "200", "1.00", "settlement", "t");
     body["signature_key"] = json!(signature("tu-1", "200", "1.00", "older"));
-    till.notify(body.to_string()).await?.expect(StatusCode::BAD_REQUEST)?;
+    till.notify(body.to_string()).await?.expect(StatusCode::FORBIDDEN)?;
     Ok(())
 }
 
