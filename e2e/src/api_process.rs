@@ -34,8 +34,8 @@ pub struct Settings<'a> {
     pub database: String,
     /// The file with the installation's secret.
     pub secret: &'a Path,
-    /// Where mail goes.
-    pub smtp: String,
+    /// Where mail goes; none: it waits.
+    pub smtp: Option<String>,
     /// Whose rights it has in the cluster; none: it runs without one.
     pub kubeconfig: Option<&'a Path>,
     /// Settings beside these, as variables.
@@ -75,15 +75,15 @@ impl Settings<'_> {
             || ("NAKHODA_CLUSTER", "none".into()),
             |kubeconfig| ("KUBECONFIG", kubeconfig.into()),
         );
-        let pairs: [(&str, OsString); 5] = [
+        let pairs: [(&str, OsString); 4] = [
             cluster,
             ("DATABASE_URL", self.database.clone().into()),
             ("NAKHODA_SECRET_KEY_FILE", self.secret.into()),
-            ("NAKHODA_SMTP_URL", self.smtp.clone().into()),
             ("NAKHODA_MAIL_FROM", "Nakhoda <no-reply@nakhoda.test>".into()),
         ];
+        let smtp = self.smtp.as_ref().map(|url| ("NAKHODA_SMTP_URL", url.into()));
         let more = self.env.iter().map(|(name, value)| (*name, OsString::from(value)));
-        pairs.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
+        pairs.into_iter().chain(smtp).chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Makes an administrator by the command line.

@@ -96,7 +96,7 @@ impl People {
             program,
             database: addresses.serve,
             secret: &secret,
-            smtp: mail.url(),
+            smtp: Some(mail.url()),
             kubeconfig,
             env,
             port: None,

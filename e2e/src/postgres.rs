@@ -65,6 +65,11 @@ pub fn programs() -> Result<PathBuf> {
 impl Postgres {
     /// Starts one on the data in `home`, which is made where there is none.
     pub async fn start(home: &Path, logs: &Path, durability: Durability) -> Result<Self> {
+        Self::start_at(home, logs, durability, ports::free()?).await
+    }
+
+    /// The same at a port, where one was before.
+    pub async fn start_at(home: &Path, logs: &Path, durability: Durability, port: u16) -> Result<Self> {
         let programs = programs()?;
         fs::create_dir_all(home)?;
         let password = password(&home.join("password"))?;
@@ -73,7 +78,6 @@ impl Postgres {
         if !data.join("PG_VERSION").is_file() {
             init(&programs, home, &data, user.as_ref(), &password)?;
         }
-        let port = ports::free()?;
         let process = Process::spawn(Spec {
             name: "postgres".to_owned(),
             program: "setpriv".into(),
@@ -94,6 +98,11 @@ impl Postgres {
     /// The program.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// The port it listens at.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address of a database, as that role.

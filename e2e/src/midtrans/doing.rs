@@ -133,9 +133,9 @@ impl Gateway {
         lock(&self.kept).book.order(order_id).map(Entry::of)
     }
 
-    /// The order of a page that can be paid.
+    /// The order of a page.
     pub fn order_of(&self, token: &str) -> Option<String> {
-        lock(&self.kept).book.orders().map(Entry::of).find(|one| one.token == token).map(|one| one.order_id)
+        lock(&self.kept).book.order_of_token(token).map(|order| order.terms.order_id.clone())
     }
 
     /// What the merchant really holds, in rupiah, without fees.

@@ -32,7 +32,7 @@ pub mod refund;
 mod reply;
 pub mod retry;
 mod server;
-mod shuffle;
+pub mod shuffle;
 pub mod signature;
 mod snap;
 pub mod status;
