@@ -18,6 +18,7 @@ pub mod identity;
 pub mod kubeconfig;
 pub mod mail_catcher;
 pub mod midtrans;
+pub mod money;
 pub mod operator_process;
 pub mod people;
 pub mod pki;

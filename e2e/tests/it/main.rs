@@ -9,6 +9,7 @@ mod customers;
 mod domains;
 mod leader;
 mod lifecycle;
+mod money;
 mod nodes;
 mod policies;
 mod reasons;
