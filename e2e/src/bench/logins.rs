@@ -1,6 +1,7 @@
 //! What a flood of logins does to everybody else: the API server, as it is shipped, with PostgreSQL, and people who log in and read
 //! while guesses come in at ten times the rate at which passwords can be hashed.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ const PEOPLE: usize = 16;
 const AT_ONCE: usize = 4;
 /// Reads a second by people who are logged in.
 const READS: f64 = 50.0;
-/// How much faster than passwords can be hashed the guesses come.
-const FLOOD: f64 = 10.0;
+/// How much faster than passwords can be hashed the guesses come: so many for each login.
+const FLOOD: u32 = 10;
 /// Requests that may be under way at once; an attacker's sockets have an end too.
 const MOST: usize = 4000;
 
@@ -115,7 +116,7 @@ impl Caller {
             while pause * count < begun.elapsed() {
                 count += 1;
                 if running.len() < MOST {
-                    // Spread, so that of two kinds of calls it is not always the same that comes first in a tick.
+                    // Spread, so that not many come at the same moment.
                     let (later, call) = (Duration::from_millis(u64::from(count) * 7919 % 23), call(count));
                     running.spawn(async move {
                         sleep(later).await;
@@ -200,9 +201,8 @@ pub async fn run(program: &Path, dir: &Path, plan: Plan, story: Story) -> Result
     footprint.forget_peak()?;
     story.step("reads without a flood");
     let (guesses, logins) = (Arc::default(), Arc::default());
-    let flood = caller.guesses(hashes * FLOOD, plan.part, &guesses);
-    let honest = caller.logins(hashes, plan.part, &emails, &logins);
-    let ((), (), busy) = tokio::join!(flood, honest, caller.reads(tokens, plan.part));
+    let flood = caller.flood(hashes, plan.part, &emails, (&guesses, &logins));
+    let ((), busy) = tokio::join!(flood, caller.reads(tokens, plan.part));
     let growth = footprint.peak()?.saturating_sub(resident);
     story.step("reads and logins during the flood");
 
@@ -227,28 +227,36 @@ impl Caller {
         Ok(rate)
     }
 
-    /// Guesses for accounts that are not there, each from an address of its own.
-    async fn guesses(&self, rate: f64, part: Duration, outcome: &Arc<Outcome>) {
-        Self::at_rate(rate, part, |nth| {
-            let (caller, outcome) = (self.clone(), Arc::clone(outcome));
+    /// People who log in, `rate` of them a second, among guesses for accounts that are not there, each from an address of its own. Which
+    /// of the calls is which is as if by chance: whoever comes first when there is room again must not be the same kind every time.
+    async fn flood(
+        &self,
+        rate: f64,
+        part: Duration,
+        emails: &Arc<[String]>,
+        (guesses, logins): (&Arc<Outcome>, &Arc<Outcome>),
+    ) {
+        Self::at_rate(rate * f64::from(FLOOD + 1), part, |nth| {
+            let (caller, emails) = (self.clone(), Arc::clone(emails));
+            let (guesses, logins) = (Arc::clone(guesses), Arc::clone(logins));
             async move {
-                caller.log_in(&format!("guess-{nth}@nakhoda.test"), "not the password", &outcome).await;
-            }
-        })
-        .await;
-    }
-
-    /// People who log in.
-    async fn logins(&self, rate: f64, part: Duration, emails: &Arc<[String]>, outcome: &Arc<Outcome>) {
-        Self::at_rate(rate, part, |nth| {
-            let (caller, outcome, emails) = (self.clone(), Arc::clone(outcome), Arc::clone(emails));
-            async move {
+                if !drawn(nth).is_multiple_of(u64::from(FLOOD + 1)) {
+                    caller.log_in(&format!("guess-{nth}@nakhoda.test"), "not the password", &guesses).await;
+                    return;
+                }
                 let place = usize::try_from(nth).unwrap_or_default() % emails.len().max(1);
-                caller.log_in(emails.get(place).map_or("", String::as_str), PASSWORD, &outcome).await;
+                caller.log_in(emails.get(place).map_or("", String::as_str), PASSWORD, &logins).await;
             }
         })
         .await;
     }
+}
+
+/// A number as if by chance, the same in every run.
+fn drawn(nth: u32) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    nth.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Measured {
