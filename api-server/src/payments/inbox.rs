@@ -3,7 +3,7 @@
 
 use super::{
     judge::Standing,
-    midtrans::{Observed, OrderId, Status as Told, notification},
+    midtrans::{CallError, Observed, OrderId, Status as Told, notification},
     settle::{self, SettleError, Source},
     store,
 };
@@ -25,6 +25,8 @@ const TAKEN: SignedDuration = SignedDuration::from_mins(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 /// How long notifications are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// How much of a forged one is kept.
+const FORGED_KEPT_BYTES: usize = 1024;
 /// How long forged ones are.
 const FORGED_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -93,7 +95,7 @@ pub async fn receive(state: &State, body: &[u8], address: IpAddr) -> Result<(), 
     let new = NewNotification {
         id: random::id(now),
         address: address.to_string(),
-        body,
+        body: if is_forged { body.get(..FORGED_KEPT_BYTES).unwrap_or(body) } else { body },
         is_forged,
         order_id: &told.order_id,
         gateway_id: told.transaction_id.as_deref(),
@@ -175,7 +177,11 @@ async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
     let client = settle::gateway(state)?;
     // Order and transaction are told apart by the gateway alone: the transaction's id is not signed.
     let seen = match &one.gateway_id {
-        Some(id) => settle::ask(state, client, id).await?,
+        Some(id) => match settle::ask(state, client, id).await {
+            // Whatever was put there, it would be refused for ever; the order, which is signed, is asked about below.
+            Err(SettleError::Gateway(CallError::Refused { .. } | CallError::Unreadable(_))) => None,
+            asked => asked?,
+        },
         None => None,
     };
     if let Some(seen) = &seen

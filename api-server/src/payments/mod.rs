@@ -42,7 +42,7 @@ pub struct Payments {
 }
 
 /// How many forged notifications this process keeps in a minute.
-const FORGED: u32 = 100;
+const FORGED: u32 = 20;
 
 impl Payments {
     /// By the settings.

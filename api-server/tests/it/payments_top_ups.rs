@@ -46,7 +46,9 @@ async fn an_amount_is_whole_rupiah_within_the_bounds_and_nothing_else() -> Resul
         "9999",
         "10000001",
         "10000.5",
-        "1e3",
+        "1e4",
+        "10000.0",
+        "9999.999999999999999999",
         "1e400",
         "-0",
         "\"10000\"",
@@ -72,12 +74,11 @@ async fn an_amount_is_whole_rupiah_within_the_bounds_and_nothing_else() -> Resul
     let few = asked(100, "9999").await?;
     assert_eq!((few.code(), &few.body["errors"][0]["field"]), ("request.invalid", &json!("amount")));
     assert_eq!(till.sql("select count(*) from transactions")?, "0");
-    // A number is the same however it is written.
-    for (n, amount) in ["10000", "10000000", "10000.0", "1e4"].into_iter().enumerate() {
+    for (n, amount) in ["10000", "10000000"].into_iter().enumerate() {
         asked(200 + n, amount).await?.expect(StatusCode::CREATED)?;
     }
     let sum = till.sql("select sum(amount) from transactions")?;
-    assert_eq!((sum.as_str(), till.gateway.book().len()), ("10030000", 4));
+    assert_eq!((sum.as_str(), till.gateway.book().len()), ("10010000", 2));
     Ok(())
 }
 

@@ -4,12 +4,12 @@ use super::TopUpView;
 use crate::{
     http::{
         App,
+        amount::Amount,
         auth::CurrentUser,
         body::Body,
         idempotency::{self, Key, REPLAYED, Resumed},
-        problem::{self, Result},
+        problem::{self, Fields, Result},
     },
-    money::Rupiah,
     payments::top_up::{self, TopUpError},
     wallet::Status,
 };
@@ -27,8 +27,8 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateTopUp {
     /// How much, in whole rupiah: from 10,000 to 10,000,000, and within what the method allows.
-    #[schema(minimum = 10_000, maximum = 10_000_000, example = 500_000)]
-    amount: Rupiah,
+    #[schema(value_type = i64, minimum = 10_000, maximum = 10_000_000, example = 500_000)]
+    amount: Amount,
     /// The code of a method; without one the page offers all that allow the amount.
     #[schema(example = "QRIS", max_length = 60)]
     method: Option<String>,
@@ -57,6 +57,9 @@ pub(super) async fn create(
 ) -> Result<Response> {
     let key = key.require()?;
     let CreateTopUp { amount, method } = body.value;
+    let (mut fields, methods) = (Fields::new(), &state.payments.methods);
+    let amount = amount.within(&mut fields, "amount", methods.minimum().get(), methods.maximum().get());
+    let Some(amount) = amount else { return Err(fields.problem()) };
     let route = "POST /wallet/top-ups";
     let begun = idempotency::begin_resumable(&state, &principal, route, key, &body.bytes).await?;
     let (id, is_repeat) = match begun {
