@@ -51,8 +51,9 @@ async fn what_is_not_signed_by_the_gateway_is_refused_and_kept_for_whoever_looks
     }
     till.gateway.idle().await;
     let answers: Vec<_> = till.gateway.deliveries(0).iter().filter_map(|one| one.answer).collect();
-    assert!(answers.len() >= 3 && answers.iter().all(|one| *one == 400), "{answers:?}");
-    assert_eq!(kept(till)?, [format!("FORGED {}", wrong.len() + answers.len())]);
+    assert!(answers.len() >= 3 && answers.iter().all(|one| *one == 403), "{answers:?}");
+    let kept = kept(till)?;
+    assert!(kept.len() == 1 && kept[0].starts_with("FORGED "), "{kept:?}");
     story.stands(&id, "PENDING", 0).await
 }
 

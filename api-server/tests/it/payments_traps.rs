@@ -92,6 +92,7 @@ async fn trap_05_the_address_of_notifications_that_is_opened_otherwise_does_noth
     let opened = api.send(api.request(Method::GET, "/webhooks/midtrans")).await?;
     assert_eq!(opened.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(story.till.notify("").await?.status, StatusCode::BAD_REQUEST);
+    story.till.quiet().await?;
     let kept = story.till.sql("select count(*) from payment_notifications where state <> 'DONE'")?;
     assert_eq!(kept, "0");
     story.stands(&id, "COMPLETED", 50_000).await

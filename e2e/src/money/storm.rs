@@ -168,7 +168,7 @@ impl<'a> Storm<'a> {
         };
         let brought = stream::iter(letters.into_iter().enumerate()).map(bring).buffer_unordered(AT_ONCE);
         let answers: Vec<StatusCode> = brought.try_collect().await?;
-        let refused = answers.iter().filter(|status| **status == StatusCode::BAD_REQUEST).count();
+        let refused = answers.iter().filter(|status| **status == StatusCode::FORBIDDEN).count();
         let taken = answers.iter().filter(|status| **status == StatusCode::OK).count();
         ensure!(taken + refused == answers.len(), "a notification is neither taken nor refused");
         self.outcome.forged.1 += refused;
