@@ -5,6 +5,7 @@ NAKHODA_CONTRACT_AS says who calls: `administrator`, or `nobody`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import uuid
 import requests
 
 API = os.environ["NAKHODA_API_URL"]
+GATEWAY = os.environ["NAKHODA_GATEWAY_URL"]
 MAILS = pathlib.Path(os.environ["NAKHODA_MAILS"])
 DOCUMENT = json.loads(pathlib.Path("openapi.json").read_text())
 # The document's own example, so that what asks for the caller's password (DELETE /me) is also reached with the right one.
@@ -192,6 +194,44 @@ def own_transaction() -> str:
     return transaction_of(call("GET", "/me", bearer=CALLER.token())["id"])["number"]
 
 
+def notification() -> dict:
+    """A notification that the gateway has signed, about an order of nobody here."""
+    signed = {"order_id": str(uuid.uuid4()), "status_code": "200", "gross_amount": "50000.00"}
+    text = "".join(signed.values()) + os.environ["NAKHODA_GATEWAY_KEY"]
+    return signed | {"signature_key": hashlib.sha512(text.encode()).hexdigest()}
+
+
+def own_top_up() -> dict:
+    """A top-up of the caller's that is not paid yet: one that is there, for there is a bound on how many."""
+    CALLER.forget()
+    token = CALLER.token()
+    pending = call("GET", "/wallet/top-ups?status=PENDING", bearer=token)["items"]
+    payable = [one for one in pending if one["payment"]]
+    return payable[0] if payable else call("POST", "/wallet/top-ups", {"amount": 50_000}, token, key=str(uuid.uuid4()))
+
+
+def at_the_gateway(verb: str, order: str) -> None:
+    body = {"order_id": order, "method": "bca_va"}
+    requests.post(f"{GATEWAY}/control/{verb}", json=body, timeout=30).raise_for_status()
+
+
+def a_finding() -> str:
+    """The id of a finding that nobody has settled: of a top-up that was paid twice."""
+    top_up = own_top_up()
+    book = requests.get(f"{GATEWAY}/control/book", timeout=30).json()
+    orders = book if isinstance(book, list) else book["orders"]
+    order = next(one["order_id"] for one in orders if one["token"] == top_up["payment"]["token"])
+    at_the_gateway("pay", order)
+    at_the_gateway("second_payment", order)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        found = call("GET", f"/admin/billing/findings?settled=false&top_up_id={top_up['id']}", bearer=ROOT.token())["items"]
+        if found:
+            return found[0]["id"]
+        time.sleep(0.05)
+    raise RuntimeError("a top-up that was paid twice is not noted within 30 s")
+
+
 # Calls that are right, where that takes something which nobody can guess.
 PUBLIC = {
     "POST /api/v1/auth/register": lambda: {"body": {"email": new_email(), "password": PASSWORD, "name": "Contract"}},
@@ -201,6 +241,7 @@ PUBLIC = {
         "body": {"refresh_token": log_in(proven(), PASSWORD)["tokens"]["refresh_token"]}
     },
     "POST /api/v1/auth/password/reset": lambda: {"body": {"token": to_be_reset(), "password": PASSWORD}},
+    "POST /api/v1/webhooks/midtrans": lambda: {"body": notification()},
 }
 ADMINISTRATORS = {
     "POST /api/v1/admin/users": lambda: {"body": {"email": new_email(), "name": "Contract"}},
@@ -220,6 +261,11 @@ ADMINISTRATORS = {
         "body": adjustment(somebody()),
         "headers": {"Idempotency-Key": str(uuid.uuid4())},
     },
+    "GET /api/v1/wallet/top-ups/{id}": lambda: {"id": own_top_up()["id"]},
+    "POST /api/v1/wallet/top-ups/{id}/pay": lambda: {"id": own_top_up()["id"], "body": {}},
+    "POST /api/v1/wallet/top-ups/{id}/sync": lambda: {"id": own_top_up()["id"]},
+    "POST /api/v1/wallet/top-ups/{id}/cancel": lambda: {"id": own_top_up()["id"]},
+    "POST /api/v1/admin/billing/findings/{id}/settle": lambda: {"id": a_finding(), "body": {"note": "Contract"}},
     "DELETE /api/v1/me/sessions/{id}": lambda: {"id": another_session()},
 }
 

@@ -25,7 +25,7 @@ pub const PASSWORD: &str = "kapal layar putih 7";
 /// The administrator's address.
 pub const ADMINISTRATOR: &str = "admin@nakhoda.test";
 /// The key of the gateway's stand-in.
-const SERVER_KEY: &str = "SB-Mid-server-nakhoda-stand-in";
+pub const SERVER_KEY: &str = "SB-Mid-server-nakhoda-stand-in";
 /// What the customer of the story pays in, in rupiah.
 const TOP_UP: i64 = 500_000;
 /// How long it may take until what was paid is in the wallet.

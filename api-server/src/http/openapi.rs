@@ -36,6 +36,7 @@ use utoipa_swagger_ui::Config;
         (name = "me", description = "One's own account."),
         (name = "wallet", description = "One's own money."),
         (name = "users", description = "People, for administrators."),
+        (name = "webhooks", description = "What the payment gateway calls."),
         (name = "billing", description = "Money, for administrators."),
         (name = "emails", description = "What was sent to whom, for administrators."),
         (name = "audit", description = "Who changed what, for administrators."),

@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use tokio::process::Command;
 
 use super::{cargo, preflight};
-use crate::people::{ADMINISTRATOR, PASSWORD, People, Start, Where};
+use crate::people::{ADMINISTRATOR, PASSWORD, People, SERVER_KEY, Start, Where};
 use crate::story::Story;
 use crate::{repository, scratch};
 
 /// Starts PostgreSQL, a mail catcher and the API server, runs the command, and ends as it ended. The command finds in its environment
-/// `NAKHODA_API_URL`, `NAKHODA_MAILS` (a folder in which every mail is a JSON file), `NAKHODA_ADMIN_EMAIL` and `NAKHODA_ADMIN_PASSWORD`.
+/// `NAKHODA_API_URL`, `NAKHODA_MAILS` (a folder in which every mail is a JSON file), `NAKHODA_ADMIN_EMAIL`, `NAKHODA_ADMIN_PASSWORD`, and, of the payment
+/// gateway's stand-in, `NAKHODA_GATEWAY_URL` and `NAKHODA_GATEWAY_KEY`.
 pub(super) async fn run(command: &[OsString]) -> Result<ExitCode> {
     let story = Story::aloud();
     preflight::check(story)?;
@@ -39,6 +40,8 @@ async fn within(home: &Path, story: Story, command: &[OsString]) -> Result<ExitC
         .current_dir(repository::root())
         .env("NAKHODA_API_URL", people.api.url())
         .env("NAKHODA_MAILS", &mails)
+        .env("NAKHODA_GATEWAY_URL", people.gateway.url())
+        .env("NAKHODA_GATEWAY_KEY", SERVER_KEY)
         .env("NAKHODA_ADMIN_EMAIL", ADMINISTRATOR)
         .env("NAKHODA_ADMIN_PASSWORD", PASSWORD)
         .kill_on_drop(true)
