@@ -17,8 +17,11 @@ pub const PAGE_REFUSED: &str = "PAGE_REFUSED";
 /// The gateway does not know our key.
 pub const KEY_REFUSED: &str = "KEY_REFUSED";
 
+/// A signed notification is about an order of our form that is not here.
+pub const LOST_ORDER: &str = "LOST_ORDER";
+
 /// All of those; the others are a judge's.
-pub const KINDS: &[&str] = &[MISSED_NOTIFICATION, UNKNOWN_TO_GATEWAY, PAGE_REFUSED, KEY_REFUSED];
+pub const KINDS: &[&str] = &[MISSED_NOTIFICATION, UNKNOWN_TO_GATEWAY, PAGE_REFUSED, KEY_REFUSED, LOST_ORDER];
 
 /// Something found.
 #[derive(Clone, Debug)]

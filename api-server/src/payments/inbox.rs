@@ -2,6 +2,7 @@
 //! notification only order, code and amount are signed. What fails is tried again until it succeeds.
 
 use super::{
+    findings::{self, Found},
     judge::Standing,
     midtrans::{CallError, Observed, OrderId, Status as Told, notification},
     settle::{self, SettleError, Source},
@@ -10,6 +11,7 @@ use super::{
 use crate::{clock, random, state::State};
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,7 +19,7 @@ use uuid::Uuid;
 /// Between two looks while nobody wakes us: another replica may have taken it and gone.
 const LOOK: Duration = Duration::from_secs(2);
 /// How many are taken at a time, and how many of those are worked on at once.
-const MOST: i64 = 64;
+const MOST: i64 = 16;
 const AT_ONCE: usize = 8;
 /// For how long one is taken: longer than the gateway may take to answer a few times.
 const TAKEN: SignedDuration = SignedDuration::from_mins(2);
@@ -193,6 +195,10 @@ async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
     // The transaction is not ours or not there, and the order may be: that is what is signed.
     let Ok(ordered) = OrderId::parse(&one.order_id) else { return Ok(End::UnknownOrder) };
     let Some(attempt) = store::attempt(&state.db, ordered.attempt()).await? else {
+        // It is signed and has the form of ours: after a restore of the database, what was paid in the minutes that are lost.
+        let detail = json!({"order_id": one.order_id, "gateway_id": one.gateway_id, "status": one.status});
+        let found = Found { kind: findings::LOST_ORDER, subject: &one.order_id, top_up_id: None, detail };
+        findings::note_now(state, &found).await?;
         return Ok(End::UnknownOrder);
     };
     settle::settle(state, attempt.id, None, Source::Told).await?;

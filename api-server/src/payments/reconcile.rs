@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// Between two looks at whose time has come.
 const LOOK: Duration = Duration::from_secs(5);
 /// How many are taken at a time, and how many of those are asked about at once.
-const MOST: i64 = 64;
+const MOST: i64 = 16;
 const AT_ONCE: usize = 8;
 /// For how long one is taken.
 const TAKEN: SignedDuration = SignedDuration::from_mins(3);
@@ -113,7 +113,8 @@ async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
     }
     // As it is now: it may have been paid.
     let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
-    let is_over = now >= attempt.expires_at && attempt.status == Status::Pending;
+    // One that another has taken the place of does not end the top-up.
+    let is_over = now >= attempt.expires_at && attempt.status == Status::Pending && attempt.is_open;
     let patience = now >= clock::after(attempt.expires_at, PATIENCE);
     if is_over && (settled.is_ok() || patience) {
         let is_known = settled.as_ref().is_ok_and(|outcome| outcome.is_known);

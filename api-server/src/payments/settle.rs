@@ -320,9 +320,10 @@ async fn credit_to(
     Ok(())
 }
 
-/// A top-up that is paid has no page any more.
+/// A top-up that is paid has no page any more, and whatever else was begun for it is called off. The attempt is asked about from now on as one
+/// that is paid, also where nobody had thought of it any more.
 async fn attempt_done(db: &mut PgConnection, attempt: &Attempt, now: Timestamp) -> Result<(), sqlx::Error> {
-    if attempt.is_open { store::close(db, attempt.id, false, now).await } else { Ok(()) }
+    store::close_paid(db, attempt.top_up_id, attempt.id, now).await
 }
 
 async fn take_back(

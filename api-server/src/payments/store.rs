@@ -233,7 +233,7 @@ pub(super) async fn keep_page(
     redirect_url: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update payment_attempts set token = $2, redirect_url = $3 where id = $1",
+        "update payment_attempts set token = $2, redirect_url = $3 where id = $1 and token is null",
         id,
         token,
         redirect_url
@@ -257,6 +257,30 @@ pub(super) async fn close(
         id,
         cancel,
         Time::from(check_at) as _,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Sends nobody to any page of a top-up any more that one of its attempts has paid for.
+pub(super) async fn close_paid(
+    db: &mut PgConnection,
+    top_up_id: Uuid,
+    paid: Uuid,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update payment_attempts set state = 'CLOSED', cancel_wanted = cancel_wanted or (id <> $2 and state = 'OPEN'),
+             next_check_at = case
+                 when id = $2 then coalesce(next_check_at, $3)
+                 when state = 'OPEN' then least(next_check_at, $3)
+                 else next_check_at
+             end
+         where top_up_id = $1",
+        top_up_id,
+        paid,
+        Time::from(now) as _,
     )
     .execute(db)
     .await
@@ -430,9 +454,10 @@ pub(super) async fn since(
     most: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        "select a.id from payment_attempts a
-         where a.id > $2 and (a.created_at >= $1 or exists (select from gateway_payments p where p.attempt_id = a.id and p.updated_at >= $1))
-         order by a.id limit $3",
+        "select id as \"id!\" from (
+             select id from payment_attempts where created_at >= $1 and id > $2
+             union select attempt_id from gateway_payments where updated_at >= $1 and attempt_id > $2
+         ) changed order by id limit $3",
         Time::from(since) as _,
         after,
         most,
@@ -578,7 +603,7 @@ pub(super) async fn fail_notification(
     again: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update payment_notifications set last_error = left($2, 500), next_attempt_at = $3 where id = $1",
+        "update payment_notifications set last_error = left($2, 500), next_attempt_at = $3 where id = $1 and state = 'RECEIVED'",
         id,
         error,
         Time::from(again) as _,
@@ -593,14 +618,16 @@ pub(super) async fn forget_notifications(
     before: Timestamp,
     forged_before: Timestamp,
 ) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!(
-        "delete from payment_notifications where id in (
-             select id from payment_notifications
-             where received_at < $1 or (received_at < $2 and state in ('FORGED', 'UNKNOWN_ORDER')) limit 5000)",
-        Time::from(before) as _,
-        Time::from(forged_before) as _,
+    let old = sqlx::query!(
+        "delete from payment_notifications where id in (select id from payment_notifications where received_at < $1 limit 5000)",
+        Time::from(before) as _
     );
-    Ok(gone.execute(db).await?.rows_affected())
+    let of_nobody = sqlx::query!(
+        "delete from payment_notifications where id in (
+             select id from payment_notifications where received_at < $1 and state in ('FORGED', 'UNKNOWN_ORDER') limit 5000)",
+        Time::from(forged_before) as _
+    );
+    Ok(old.execute(db).await?.rows_affected() + of_nobody.execute(db).await?.rows_affected())
 }
 
 /// A top-up's attempts.

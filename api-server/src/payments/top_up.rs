@@ -27,6 +27,8 @@ use uuid::Uuid;
 const MOST_PENDING: i64 = 20;
 /// How long one request may take to have a page made: less than a request may take in all.
 const CALL: Duration = Duration::from_secs(10);
+/// How long somebody who calls a top-up off waits for the gateway's word.
+const ASK: Duration = Duration::from_secs(4);
 /// For how long it has that to itself.
 const CALLING: SignedDuration = SignedDuration::from_secs(25);
 /// Nobody is sent to a page that ends sooner than this: what is paid there would come too late.
@@ -268,7 +270,8 @@ async fn not_made(state: &State, attempt: &Attempt, error: CallError) -> Result<
 async fn fail(state: &State, attempt: &Attempt) -> Result<(), sqlx::Error> {
     let (mut tx, now) = (state.db.begin().await?, state.clock.now());
     let locked = store::locked(&mut tx, attempt.id).await?;
-    if locked.is_some_and(|locked| locked.status == Status::Pending) {
+    // Another attempt may have taken its place.
+    if locked.is_some_and(|locked| locked.status == Status::Pending && locked.is_open) {
         wallet::decide(&mut tx, attempt.transaction_id, Status::Failed, now).await?;
         store::close(&mut tx, attempt.id, false, now).await?;
     }
@@ -300,9 +303,9 @@ pub async fn cancel(state: &State, user_id: Uuid, id: Uuid) -> Result<TopUp, Top
         return Err(TopUpError::Decided(last.status));
     }
     // Whoever has just paid is told so; a gateway that gives no answer is asked again later.
-    let asked = settle::settle(state, last.id, None, Source::Told).await;
-    if let Err(error) = asked {
-        tracing::warn!(%error, top_up.id = %id, "a top-up is called off without the gateway's word");
+    let asked = tokio::time::timeout(ASK, settle::settle(state, last.id, None, Source::Told)).await;
+    if !matches!(asked, Ok(Ok(_))) {
+        tracing::warn!(?asked, top_up.id = %id, "a top-up is called off without the gateway's word");
     }
     let (mut tx, now) = (state.db.begin().await?, state.clock.now());
     let locked = store::locked(&mut tx, last.id).await?.ok_or(TopUpError::Missing)?;

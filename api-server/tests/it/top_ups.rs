@@ -28,3 +28,15 @@ async fn what_is_paid_is_in_the_wallet_once_and_a_mail_says_so() -> Result<()> {
     assert_eq!(till.findings()?, [""; 0]);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_is_paid_when_nobody_asks_any_more_is_asked_about_again_as_any_payment() -> Result<()> {
+    let till = Till::new().await?;
+    let ayu = till.world.user("ayu").await?;
+    let top_up = till.top_up(&ayu, 50_000).await?;
+    till.sql("update payment_attempts set next_check_at = null")?;
+    till.pays(&top_up.id, Pays::BcaVa)?;
+    till.comes(&ayu, &top_up.id, "COMPLETED").await?;
+    assert_eq!(till.sql("select count(*) from payment_attempts where next_check_at is not null")?, "1");
+    Ok(())
+}

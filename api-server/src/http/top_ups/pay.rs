@@ -8,9 +8,9 @@ use crate::{
         body::Body,
         idempotency::{self, Begun, Key},
         path::Id,
-        problem::{self, Result},
+        problem::{self, Code, Problem, Result},
     },
-    payments::top_up,
+    payments::top_up::{self, TopUpError},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
@@ -48,7 +48,15 @@ pub(super) async fn pay(
     body: Body<PayTopUp>,
 ) -> Result<Response> {
     let (method, route) = (body.value.method, format!("POST /wallet/top-ups/{id}/pay"));
-    let work = Box::pin(async { Ok(top_up::pay(&state, principal.user_id, id, method.as_deref()).await?) });
+    let work = Box::pin(async {
+        let paid = top_up::pay(&state, principal.user_id, id, method.as_deref()).await;
+        paid.map_err(|error| match error {
+            TopUpError::Method(why) => {
+                Problem::field(Code::Invalid, "method", format!("can't be used: the amount {why}"))
+            }
+            error => error.into(),
+        })
+    });
     match idempotency::begin_after(&state, &principal, &route, key, &body.bytes, work).await? {
         Begun::Before(answer) => Ok(answer),
         Begun::First((once, top_up)) => once.finish(StatusCode::OK, &[], &TopUpView::from(top_up)).await,
