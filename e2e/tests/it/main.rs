@@ -9,7 +9,6 @@ mod customers;
 mod domains;
 mod leader;
 mod lifecycle;
-mod money;
 mod nodes;
 mod policies;
 mod reasons;

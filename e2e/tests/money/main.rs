@@ -1,6 +1,10 @@
 //! Money under fire: in a storm of notifications, and at the hands of many clients while everything is killed, not a rupiah is made or lost.
+//!
+//! A program of its own: beside the operator's stories it would keep two processors from renewing a lease.
 
 mod planted;
+
+use std::sync::LazyLock;
 
 use anyhow::{Result, ensure};
 use e2e::money::bank::{self, Run};
@@ -10,8 +14,22 @@ use e2e::money::storm::Storm;
 use e2e::postgres::Durability;
 use e2e::scratch;
 use e2e::story::Story;
+use tokio::runtime::Runtime;
 
-use crate::world::{block_on, proves};
+/// Processes and clients outlive the test that made them, so they hang on no test's runtime.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().worker_threads(4).build().expect("a runtime can be had")
+});
+
+fn block_on<F: Future>(story: F) -> F::Output {
+    RUNTIME.block_on(story)
+}
+
+/// Whether everything is to be proved (`just prove`), or only what fits into some minutes.
+fn proves() -> bool {
+    std::env::var_os("NAKHODA_PROVE").is_some_and(|value| value == "1")
+}
 
 /// The same run each time, but for ids.
 const SEED: u64 = 20_261_121;

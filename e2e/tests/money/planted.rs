@@ -13,7 +13,7 @@ use e2e::story::Story;
 use serde_json::Value;
 
 use super::SEED;
-use crate::world::block_on;
+use crate::block_on;
 
 /// A few operations of a few clients, of which nothing is wrong.
 async fn played(name: &str) -> Result<(House, Run)> {
