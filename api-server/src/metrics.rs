@@ -1,6 +1,6 @@
 //! What is counted, for Prometheus.
 
-use crate::{mail::Kind, users::password::Hasher};
+use crate::{cluster::watch::Watches, mail::Kind, users::password::Hasher};
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -55,6 +55,8 @@ pub struct Metrics {
     connections: Family<Named, Gauge>,
     /// Those of payments.
     pub payments: crate::payments::metrics::Metrics,
+    /// Those of what is kept of the cluster.
+    pub watches: crate::cluster::watch::metrics::Metrics,
     ledger_differences: Gauge,
     ledger_verified: Gauge,
 }
@@ -78,6 +80,7 @@ impl Default for Metrics {
             hash_places: Gauge::default(),
             connections: Family::default(),
             payments: crate::payments::metrics::Metrics::default(),
+            watches: crate::cluster::watch::metrics::Metrics::default(),
             ledger_differences: Gauge::default(),
             ledger_verified: Gauge::default(),
         };
@@ -127,6 +130,7 @@ impl Metrics {
         );
         metrics.register_database(registry);
         metrics.payments.register(registry);
+        metrics.watches.register(registry);
         self.registry = std::mem::take(registry);
     }
 
@@ -216,8 +220,9 @@ impl Metrics {
         self.ledger_verified.set(at.as_second());
     }
 
-    /// All of them as text, with the state of now of the pool and of what hashes passwords.
-    pub fn render(&self, pool: &sqlx::PgPool, hasher: &Hasher) -> String {
+    /// All of them as text, with the state of now of the pool, of what hashes passwords and of what is kept of the cluster.
+    pub fn render(&self, pool: &sqlx::PgPool, hasher: &Hasher, watches: &Watches) -> String {
+        self.watches.stand(watches);
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.hashes_waiting.set(number(hasher.waiting()));
         self.hash_places.set(number(hasher.places()));

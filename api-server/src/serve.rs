@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Clock,
-    cluster::Cluster,
+    cluster::{self, Cluster},
     config, db,
     http::{self, rate::Leases},
     ledger,
@@ -120,6 +120,7 @@ pub async fn serve(
     } else {
         tracing::warn!("no server key of Midtrans is named: nobody can top up");
     }
+    work.spawn(cluster::watch::run(Arc::clone(&state), stop.clone()));
     work.spawn(ledger::watch::run(Arc::clone(&state), stop.clone()));
     if let Some(sender) = sender {
         let (state, stop) = (Arc::clone(&state), stop.clone());

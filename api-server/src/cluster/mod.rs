@@ -1,6 +1,7 @@
 //! The cluster: the resources that this API writes there and reads from there. Nothing of them is kept in the database.
 
 pub mod quota;
+pub mod watch;
 
 use crate::http::problem::{Code, FieldError, Problem};
 use kube::{
@@ -10,11 +11,14 @@ use kube::{
 };
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use watch::Watches;
 
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(5);
 /// What to do when there is none.
 const NONE: &str = "This installation was started without a cluster (--cluster none).";
+/// What is said while it does not answer.
+const AWAY: &str = "The cluster can't be asked right now.";
 
 /// How many calls may be under way: a cluster that hangs must not fill this process.
 const AT_ONCE: usize = 64;
@@ -23,6 +27,9 @@ const AT_ONCE: usize = 64;
 pub struct Cluster {
     client: Option<Client>,
     calls: Semaphore,
+    /// For watches, which are silent for longer than a call may last.
+    watching: Option<Client>,
+    watches: Watches,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -61,7 +68,7 @@ enum CallError {
 impl Cluster {
     /// None: whatever needs one answers that it is not there.
     pub fn none() -> Self {
-        Self { client: None, calls: Semaphore::new(0) }
+        Self { client: None, calls: Semaphore::new(0), watching: None, watches: Watches::new(false) }
     }
 
     /// The one that the environment names: `KUBECONFIG`, or the pod's own.
@@ -80,9 +87,21 @@ impl Cluster {
         // What to try again, and when, is the caller's to decide.
         config.default_retry = false;
         config.connect_timeout = Some(CALL);
+        config.read_timeout = Some(watch::BOUND);
+        let watching = Some(Client::try_from(config.clone()).map_err(Box::new)?);
         config.read_timeout = Some(CALL);
-        let client = Client::try_from(config).map_err(Box::new)?;
-        Ok(Self { client: Some(client), calls: Semaphore::new(AT_ONCE) })
+        let client = Some(Client::try_from(config).map_err(Box::new)?);
+        Ok(Self { client, calls: Semaphore::new(AT_ONCE), watching, watches: Watches::new(true) })
+    }
+
+    /// Whether there is one.
+    pub fn is_there(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// What is kept of it here.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// Makes one call, which ends in time.
@@ -135,7 +154,7 @@ impl From<CallError> for Problem {
         tracing::warn!(error = error.to_string(), "a call to the cluster failed");
         let detail = match error {
             CallError::NoCluster => NONE,
-            CallError::TimedOut | CallError::Kube(_) => "The cluster can't be asked right now.",
+            CallError::TimedOut | CallError::Kube(_) => AWAY,
         };
         Self::unavailable(detail)
     }

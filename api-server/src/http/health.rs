@@ -1,6 +1,7 @@
 //! How the process is: for whoever restarts it, sends it traffic, and measures it.
 
 use crate::{
+    cluster::watch::{SHOWN, Standing},
     db::{self, Level},
     http::App,
 };
@@ -62,6 +63,17 @@ async fn readyz(State(state): App) -> Response {
     if !state.keys.is_ready(state.clock.now()) {
         missing.push("no signing key could be read yet".to_owned());
     }
+    // Whoever needs no cluster is served without it, so it takes no replica out of service.
+    let watched = if state.cluster.is_there() { &state.cluster.watches().standing()[..] } else { &[] };
+    for Standing { kind, .. } in watched.iter().filter(|one| !one.is_ready) {
+        notes.push(format!("no {kind} could be read from the cluster yet: what needs them answers 503"));
+    }
+    for Standing { kind, .. } in watched.iter().filter(|one| one.is_stale()) {
+        notes.push(format!(
+            "the cluster says nothing of any {kind} for more than {} seconds",
+            SHOWN.as_secs()
+        ));
+    }
     let ready = missing.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, missing, notes })).into_response()
@@ -73,5 +85,6 @@ async fn readyz(State(state): App) -> Response {
 ))]
 async fn metrics(State(state): App) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.metrics.render(&state.db, &state.hasher)).into_response()
+    ([(header::CONTENT_TYPE, kind)], state.metrics.render(&state.db, &state.hasher, state.cluster.watches()))
+        .into_response()
 }

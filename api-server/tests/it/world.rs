@@ -111,6 +111,11 @@ impl World {
         Api::start_on(settings(&self.database, &self.mail), cluster, self.clock.clone()).await
     }
 
+    /// What a replica with a cluster has. It serves nothing.
+    pub fn state_on(&self, cluster: Cluster) -> Result<Arc<State>> {
+        Ok(serve::build(settings(&self.database, &self.mail), cluster, self.clock.clone())?.0)
+    }
+
     /// One more replica whose routes are others, or lie otherwise.
     pub async fn replica_of(&self, routes: impl FnOnce(&Arc<State>) -> axum::Router) -> Result<Api> {
         let (state, _) =

@@ -1,0 +1,288 @@
+//! A stand-in for a cluster's API server: it keeps resources, lists them in pages, lets them be watched, and takes server-side applies. What
+//! a real one does with fields of several managers is seen end to end; here a field is somebody else's where a test says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use api_server::cluster::Cluster;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use url::form_urlencoded;
+
+const CATALOGUE: &str = "nakhoda-catalogue";
+/// Objects of a page, so that lists have several.
+const PAGE: usize = 3;
+
+/// Kind, namespace and name.
+type Place = (String, String, String);
+
+/// Why something is not done: status, reason, causes.
+type Refusal = (StatusCode, &'static str, Value);
+
+#[derive(Default)]
+struct Kept {
+    objects: BTreeMap<Place, Value>,
+    events: Vec<(u64, String, Value)>,
+    version: u64,
+    /// Events up to here are forgotten.
+    forgotten: u64,
+    /// Whether nothing is answered but an error.
+    is_away: bool,
+    /// Fields of specs that another manager has.
+    foreign: BTreeSet<(String, String)>,
+}
+
+/// The stand-in. Clones are the same one.
+#[derive(Clone)]
+pub struct Kubernetes {
+    kept: Arc<Mutex<Kept>>,
+    wake: watch::Sender<u64>,
+    pub url: String,
+}
+
+impl Kubernetes {
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let this = Self { kept: Arc::default(), wake: watch::Sender::new(0), url };
+        let service = axum::Router::new().fallback(answer).with_state(this.clone());
+        tokio::spawn(axum::serve(listener, service).into_future());
+        Ok(this)
+    }
+
+    /// The way to it.
+    pub fn cluster(&self) -> Result<Cluster> {
+        Ok(Cluster::of(kube::Config::new(self.url.parse()?))?)
+    }
+
+    /// Puts an object there as it is, as `kubectl` would. What it has no uid for gets one.
+    pub async fn put(&self, object: Value) -> Value {
+        let mut kept = self.kept.lock().await;
+        let stored = kept.put(object);
+        self.wake.send_replace(kept.version);
+        stored
+    }
+
+    /// Takes an object away.
+    pub async fn delete(&self, plural: &str, namespace: &str, name: &str) {
+        let mut kept = self.kept.lock().await;
+        kept.delete(&(plural.to_owned(), namespace.to_owned(), name.to_owned()));
+        self.wake.send_replace(kept.version);
+    }
+
+    /// Answers nothing but errors from now on, or again what is asked. Watches end.
+    pub async fn set_away(&self, is_away: bool) {
+        let mut kept = self.kept.lock().await;
+        kept.is_away = is_away;
+        kept.version += 1;
+        self.wake.send_replace(kept.version);
+    }
+
+    /// Forgets all events so far: whoever goes on from one of them must list anew.
+    pub async fn forget(&self) {
+        let mut kept = self.kept.lock().await;
+        kept.version += 1;
+        kept.forgotten = kept.version;
+        kept.events.clear();
+        self.wake.send_replace(kept.version);
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+impl Kept {
+    fn put(&mut self, mut object: Value) -> Value {
+        self.version += 1;
+        let plural = format!("{}s", text(&object, "/kind").to_lowercase());
+        let place = (
+            plural,
+            text(&object, "/metadata/namespace").to_owned(),
+            text(&object, "/metadata/name").to_owned(),
+        );
+        let old = self.objects.get(&place);
+        let same = |field: &str| old.map(|old| old["metadata"][field].clone());
+        let generation = old.and_then(|old| old["metadata"]["generation"].as_i64()).unwrap_or_default();
+        let changed = old.is_none_or(|old| old["spec"] != object["spec"]);
+        let uid = json!(format!("0192a000-0000-7000-8000-{:012}", self.version));
+        let metadata = &mut object["metadata"];
+        metadata["uid"] = same("uid").unwrap_or(uid);
+        metadata["creationTimestamp"] =
+            same("creationTimestamp").unwrap_or_else(|| json!("2026-01-01T00:00:00Z"));
+        metadata["generation"] = json!(generation + i64::from(changed));
+        metadata["resourceVersion"] = json!(self.version.to_string());
+        let event = json!({"type": if old.is_some() { "MODIFIED" } else { "ADDED" }, "object": object});
+        self.events.push((self.version, place.0.clone(), event));
+        self.objects.insert(place, object.clone());
+        object
+    }
+
+    fn delete(&mut self, place: &Place) -> Option<Value> {
+        let mut object = self.objects.remove(place)?;
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let event = json!({"type": "DELETED", "object": object});
+        self.events.push((self.version, place.0.clone(), event));
+        Some(object)
+    }
+
+    fn list(&self, plural: &str, begin: Option<&str>) -> Value {
+        let begin: usize = begin.and_then(|begin| begin.parse().ok()).unwrap_or_default();
+        let of_kind = self.objects.iter().filter(|(place, _)| place.0 == plural).map(|(_, object)| object);
+        let all: Vec<&Value> = of_kind.collect();
+        let end = all.len().min(begin + PAGE);
+        let next = if end < all.len() { end.to_string() } else { String::new() };
+        json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "List", "items": all[begin..end],
+            "metadata": {"resourceVersion": self.version.to_string(), "continue": next}})
+    }
+
+    /// An apply: what is sent is put over what is there, unless somebody else has it.
+    fn apply(&mut self, place: &Place, sent: &Value, force: bool, dry_run: bool) -> Result<Value, Refusal> {
+        let old = self.objects.get(place).cloned();
+        let (version, known) = (text(sent, "/metadata/resourceVersion"), old.as_ref());
+        let current = known.map(|old| text(old, "/metadata/resourceVersion").to_owned()).unwrap_or_default();
+        if !version.is_empty() && version != current {
+            return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!([])));
+        }
+        let mut object = old.unwrap_or_else(|| sent.clone());
+        let none = Map::new();
+        let fields = sent["spec"].as_object().unwrap_or(&none);
+        let is_foreign = |field: &str| self.foreign.contains(&(place.2.clone(), field.to_owned()));
+        let conflicts: Vec<Value> = fields
+            .iter()
+            .filter(|(field, value)| is_foreign(field) && object["spec"][field] != **value)
+            .map(|(field, _)| {
+                json!({"reason": "FieldManagerConflict", "field": format!(".spec.{field}"),
+                    "message": "conflict with \"gitops\""})
+            })
+            .collect();
+        if !conflicts.is_empty() && !force {
+            return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!(conflicts)));
+        }
+        let spec = object["spec"].as_object().cloned().unwrap_or_default();
+        let theirs = spec.into_iter().filter(|(field, _)| is_foreign(field) && !fields.contains_key(field));
+        object["spec"] = theirs.chain(fields.clone()).collect();
+        let ours: Map<String, Value> = fields.keys().map(|field| (format!("f:{field}"), json!({}))).collect();
+        object["metadata"]["managedFields"] = json!([{"manager": CATALOGUE, "operation": "Apply",
+            "fieldsType": "FieldsV1", "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}}]);
+        if place.2.contains("refused") {
+            let causes = json!([{"field": "spec.displayName", "reason": "FieldValueInvalid", "message": "is refused"}]);
+            return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", &causes));
+        }
+        Ok(if dry_run { object } else { self.put(object) })
+    }
+}
+
+fn refusal(code: StatusCode, reason: &'static str, causes: &Value) -> Refusal {
+    (code, reason, causes.clone())
+}
+
+fn status(code: StatusCode, reason: &str, causes: &Value) -> Response {
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(),
+        "reason": reason, "message": "as the stand-in says", "details": {"causes": causes}});
+    (code, Json(body)).into_response()
+}
+
+async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let sent = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
+    let query: BTreeMap<String, String> =
+        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let path: Vec<&str> = parts.uri.path().split('/').skip(4).collect();
+    let (namespace, rest) = match &path[..] {
+        ["namespaces", namespace, rest @ ..] => (*namespace, rest),
+        rest => ("", rest),
+    };
+    let mut kept = this.kept.lock().await;
+    if kept.is_away {
+        return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));
+    }
+    let dry_run = query.contains_key("dryRun");
+    let done = match (&parts.method, rest) {
+        (&Method::GET, [plural]) if query.contains_key("watch") => {
+            let plural = (*plural).to_owned();
+            drop(kept);
+            return watching(this, plural, &query);
+        }
+        (&Method::GET, [plural]) => Ok(kept.list(plural, query.get("continue").map(String::as_str))),
+        (&Method::POST, [_]) => {
+            let plural = rest[0].to_owned();
+            let place = (plural, namespace.to_owned(), text(&sent, "/metadata/name").to_owned());
+            if kept.objects.contains_key(&place) {
+                Err(refusal(StatusCode::CONFLICT, "AlreadyExists", &json!([])))
+            } else if dry_run {
+                Ok(sent)
+            } else {
+                Ok(kept.put(sent))
+            }
+        }
+        (method, [plural, name]) => {
+            let place = ((*plural).to_owned(), namespace.to_owned(), (*name).to_owned());
+            let missing = || refusal(StatusCode::NOT_FOUND, "NotFound", &json!([]));
+            match *method {
+                Method::GET => kept.objects.get(&place).cloned().ok_or_else(missing),
+                Method::DELETE if dry_run => kept.objects.get(&place).cloned().ok_or_else(missing),
+                Method::DELETE => kept.delete(&place).ok_or_else(missing),
+                _ => kept.apply(
+                    &place,
+                    &sent,
+                    query.get("force").is_some_and(|force| force == "true"),
+                    dry_run,
+                ),
+            }
+        }
+        _ => Err(refusal(StatusCode::NOT_FOUND, "NotFound", &json!([]))),
+    };
+    this.wake.send_replace(kept.version);
+    drop(kept);
+    match done {
+        Ok(done) => Json(done).into_response(),
+        Err((code, reason, causes)) => status(code, reason, &causes),
+    }
+}
+
+fn watching(this: Kubernetes, plural: String, query: &BTreeMap<String, String>) -> Response {
+    let number = |name: &str| query.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let end = tokio::time::Instant::now() + Duration::from_secs(number("timeoutSeconds"));
+    let wake = this.wake.subscribe();
+    let events = futures::stream::unfold((number("resourceVersion"), wake), move |(from, mut wake)| {
+        let (this, plural) = (this.clone(), plural.clone());
+        async move {
+            loop {
+                wake.mark_unchanged();
+                let kept = this.kept.lock().await;
+                if kept.is_away {
+                    return None;
+                }
+                let lines = if from < kept.forgotten {
+                    let gone = json!({"type": "ERROR", "object": {"kind": "Status", "status": "Failure",
+                        "code": 410, "reason": "Expired", "message": "too old resource version"}});
+                    format!("{gone}\n")
+                } else {
+                    let new = kept.events.iter().filter(|(version, of, _)| *version > from && *of == plural);
+                    new.map(|(_, _, event)| format!("{event}\n")).collect::<Vec<_>>().concat()
+                };
+                let version = kept.version;
+                drop(kept);
+                if !lines.is_empty() {
+                    return Some((Ok::<_, Infallible>(lines), (version, wake)));
+                }
+                if !matches!(tokio::time::timeout_at(end, wake.changed()).await, Ok(Ok(()))) {
+                    return None;
+                }
+            }
+        }
+    });
+    Body::from_stream(events).into_response()
+}
