@@ -12,6 +12,7 @@ mod parameter;
 mod probe;
 mod secret;
 mod security;
+pub mod values;
 
 pub use component::{Component, ComponentResources, EmptyDir, Port, Volume};
 pub use container::{Container, Env, File, FileMount, InitContainer};

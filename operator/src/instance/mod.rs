@@ -11,7 +11,6 @@ pub mod fetch;
 pub mod fill;
 #[cfg(test)]
 mod fixtures;
-pub mod parameters;
 pub mod plan;
 pub mod power;
 pub mod rollout;

@@ -4,7 +4,6 @@ use super::{
     access::{self, Access, NoAccess},
     data,
     fetch::{Fetched, InTheWay, Place, Secrets},
-    parameters,
     power::{self, Power},
     window::Window,
 };
@@ -16,7 +15,7 @@ use crds::{
     plan::{PlanResources, ServicePlanSpec},
     reasons::{self, Stalls},
     span,
-    template::Component,
+    template::{Component, values},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -128,11 +127,10 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
         Invalid::stalled(reasons::PLAN_NOT_FOUND, message)
     })?;
     let template = check_template(fetched, &plan.spec)?;
-    let parameters = parameters::check(&template.spec.parameters, &spec.parameters, &fetched.fixed).map_err(
-        |problem| {
+    let parameters =
+        values::check(&template.spec.parameters, &spec.parameters, &fetched.fixed).map_err(|problem| {
             Invalid::stalled(reasons::PARAMETER_INVALID, format!("{problem} Correct it in spec.parameters."))
-        },
-    )?;
+        })?;
     let keep_for = span::parse_span(&spec.retention.keep_for).map_err(|problem| {
         Invalid::stalled(reasons::RETENTION_INVALID, format!("{problem}. Correct spec.retention.keepFor."))
     })?;

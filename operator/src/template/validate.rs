@@ -11,8 +11,8 @@ mod strings;
 pub use programs::{STARTERS, scripts};
 pub use strings::{FACTS, placeholders};
 
-use crate::{instance::parameters, strict::Problem};
-use crds::template::{Component, Container, InitJob, Probe, ServiceTemplateSpec};
+use crate::strict::Problem;
+use crds::template::{Component, Container, InitJob, Probe, ServiceTemplateSpec, values};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is wrong with a template, a sentence each, with the place where it stands; empty for one that instances
@@ -167,13 +167,13 @@ fn check_shares(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
 fn check_parameters(spec: &ServiceTemplateSpec, problems: &mut Vec<Problem>) {
     for (index, parameter) in spec.parameters.iter().enumerate() {
         let path = format!("spec.parameters[{index}]");
-        if let Some(Err(error)) = parameter.pattern.as_ref().map(|pattern| parameters::compile(pattern)) {
+        if let Some(Err(error)) = parameter.pattern.as_ref().map(|pattern| values::compile(pattern)) {
             let said =
                 format!("the pattern of the parameter {} is no regular expression: {error}", parameter.name);
             problems.push(Problem::new(format!("{path}.pattern"), said));
         } else if parameter.default.is_some()
             && let Err(problem) =
-                parameters::check(std::slice::from_ref(parameter), &BTreeMap::new(), &BTreeMap::new())
+                values::check(std::slice::from_ref(parameter), &BTreeMap::new(), &BTreeMap::new())
         {
             let said = format!("the default is out of its own bounds: {problem}");
             problems.push(Problem::new(format!("{path}.default"), said));

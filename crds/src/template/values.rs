@@ -1,6 +1,6 @@
-//! An instance's parameters, checked against its template's own bounds.
+//! The values of an instance's parameters, checked against its template's own bounds: before they are paid for, and before they are used.
 
-use crds::template::{Parameter, ParameterType};
+use super::{Parameter, ParameterType};
 use std::collections::BTreeMap;
 
 /// The value of every parameter of the template: given, or fixed when its data was made, or the default.
