@@ -245,6 +245,17 @@ fn midtrans_key(
     if is_good { Ok(Some(SecretString::from(key))) } else { Err(ConfigError::MidtransKeyMalformed) }
 }
 
+/// What is sold, and on which terms.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Billing {
+    /// Tax on what is sold, in hundredths of a percent: 1100 are 11 %, 0 is none
+    #[arg(long, env = "NAKHODA_TAX_BASIS_POINTS", default_value_t = 1100, value_parser = clap::value_parser!(u32).range(0..=5000))]
+    pub tax_basis_points: u32,
+    /// How many subscriptions to one app a customer may have at once
+    #[arg(long, env = "NAKHODA_SUBSCRIPTIONS_PER_SERVICE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub subscriptions_per_service: u32,
+}
+
 /// How people can pay.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PaymentMethods {

@@ -115,6 +115,8 @@ struct Serve {
     #[command(flatten)]
     methods: config::PaymentMethods,
     #[command(flatten)]
+    billing: config::Billing,
+    #[command(flatten)]
     secret: config::Secret,
 }
 
@@ -184,8 +186,9 @@ async fn make_administrator(create: Create) -> Result<()> {
 
 impl Serve {
     fn read(self) -> Result<serve::Settings> {
-        let Self { database, http, passwords, mail, midtrans, methods, secret } = self;
-        Ok(serve::Settings { database, http, passwords, mail, midtrans, methods, secret: secret.read()? })
+        let Self { database, http, passwords, mail, midtrans, methods, billing, secret } = self;
+        let secret = secret.read()?;
+        Ok(serve::Settings { database, http, passwords, mail, midtrans, methods, billing, secret })
     }
 }
 

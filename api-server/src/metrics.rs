@@ -57,6 +57,8 @@ pub struct Metrics {
     pub payments: crate::payments::metrics::Metrics,
     /// Those of what is kept of the cluster.
     pub watches: crate::cluster::watch::metrics::Metrics,
+    /// Those of subscriptions.
+    pub subscriptions: crate::subscriptions::metrics::Metrics,
     ledger_differences: Gauge,
     ledger_verified: Gauge,
 }
@@ -81,6 +83,7 @@ impl Default for Metrics {
             connections: Family::default(),
             payments: crate::payments::metrics::Metrics::default(),
             watches: crate::cluster::watch::metrics::Metrics::default(),
+            subscriptions: crate::subscriptions::metrics::Metrics::default(),
             ledger_differences: Gauge::default(),
             ledger_verified: Gauge::default(),
         };
@@ -131,6 +134,7 @@ impl Metrics {
         metrics.register_database(registry);
         metrics.payments.register(registry);
         metrics.watches.register(registry);
+        metrics.subscriptions.register(registry);
         self.registry = std::mem::take(registry);
     }
 

@@ -15,6 +15,7 @@ use crate::{
     secret_key::SecretKey,
     sessions::{self, cache::Cache, keys::Keys},
     state::State,
+    subscriptions,
     users::{
         self, backoff,
         password::{HashError, Hasher},
@@ -52,6 +53,8 @@ pub struct Settings {
     pub midtrans: config::Midtrans,
     /// How people can pay.
     pub methods: config::PaymentMethods,
+    /// On which terms is sold.
+    pub billing: config::Billing,
     /// The installation's secret.
     pub secret: SecretKey,
 }
@@ -82,12 +85,13 @@ pub fn build(
     cluster: Cluster,
     clock: Clock,
 ) -> Result<(Arc<State>, Option<Sender>), StartError> {
-    let Settings { database, http, passwords, mail, midtrans, methods, secret } = settings;
+    let Settings { database, http, passwords, mail, midtrans, methods, billing, secret } = settings;
     let state = State {
         db: db::pool(&database.database_url, database.database_connections, database.statement_timeout())?,
         cluster,
         clock,
         secret,
+        billing,
         http,
         hasher: Hasher::new(passwords)?,
         keys: Keys::default(),
@@ -96,6 +100,7 @@ pub fn build(
         metrics: Metrics::default(),
         payments: Payments::new(&midtrans, &methods)?,
         wallets: Queue::default(),
+        subscriptions_are_due: tokio::sync::Notify::new(),
         mail_is_due: tokio::sync::Notify::new(),
     };
     Ok((Arc::new(state), Sender::new(&mail)?))
@@ -119,6 +124,9 @@ pub async fn serve(
         work.spawn(reconcile::run(Arc::clone(&state), stop.clone()));
     } else {
         tracing::warn!("no server key of Midtrans is named: nobody can top up");
+    }
+    if state.cluster.is_there() {
+        work.spawn(subscriptions::work::run(Arc::clone(&state), stop.clone()));
     }
     work.spawn(cluster::watch::run(Arc::clone(&state), stop.clone()));
     work.spawn(ledger::watch::run(Arc::clone(&state), stop.clone()));
@@ -181,6 +189,10 @@ async fn tidy(state: Arc<State>, stop: CancellationToken) {
         match payments::standing(&state.db, now).await {
             Ok(standing) => state.metrics.payments.stand(&standing),
             Err(error) => tracing::warn!(%error, "how payments stand can't be read; it is tried again"),
+        }
+        match subscriptions::standing(&state.db, now).await {
+            Ok(standing) => state.metrics.subscriptions.stand(&standing),
+            Err(error) => tracing::warn!(%error, "how subscriptions stand can't be read; it is tried again"),
         }
         state.payments.tidy();
         tokio::select! {

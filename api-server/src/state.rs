@@ -25,6 +25,8 @@ pub struct State {
     pub clock: Clock,
     /// The installation's secret.
     pub secret: SecretKey,
+    /// On which terms is sold.
+    pub billing: config::Billing,
     /// Settings of the HTTP side.
     pub http: config::Http,
     /// Hashes passwords.
@@ -41,6 +43,8 @@ pub struct State {
     pub payments: Payments,
     /// Where requests wait whose wallet another is changing.
     pub wallets: Queue,
+    /// Wakes whoever looks after subscriptions in this process.
+    pub subscriptions_are_due: tokio::sync::Notify,
     /// Wakes the sender of mail in this process.
     pub mail_is_due: tokio::sync::Notify,
 }

@@ -16,9 +16,13 @@ pub const APP_NAME: &str = "app.kubernetes.io/name";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].
 pub const MANAGER: &str = "nakhoda";
+/// Label: the id of the subscription that an instance was bought by.
+pub const SUBSCRIPTION: &str = "nakhoda.dev/subscription";
 /// Label on the namespaces that the operator made for tenants.
 pub const PAAS_MANAGED: &str = "paas.managed";
 
+/// Annotation on instances: what billing has told last, counted by the subscription; nothing older is told after it.
+pub const BILLING_VERSION: &str = "nakhoda.dev/billing-version";
 /// Annotation: hash of what was desired when the object was last applied.
 pub const HASH: &str = "nakhoda.dev/hash";
 /// Annotation on data: how long it is kept once its instance is gone, such as `14d`.

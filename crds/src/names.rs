@@ -76,6 +76,11 @@ pub fn tenant_of_user(user_id: &str) -> String {
     child_name(&[&format!("u{}", id.to_ascii_lowercase())], MAX_TENANT)
 }
 
+/// The name of the instance that a subscription makes: the app, for people, and what makes it the only one of its tenant.
+pub fn instance_of_subscription(service: &str, subscription_id: &str) -> String {
+    child_name(&[service, &short_hash(subscription_id, 8)], 40)
+}
+
 /// The id that an instance's platform host and, unless it restores older data, its data have: 12 characters
 /// that follow from the instance's uid.
 pub fn short_id(uid: &str) -> String {

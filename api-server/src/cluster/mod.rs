@@ -53,7 +53,7 @@ pub enum ClusterError {
 
 /// Why a call had no success.
 #[derive(Debug, thiserror::Error)]
-enum CallError {
+pub enum CallError {
     /// There is no cluster.
     #[error("{NONE}")]
     NoCluster,
@@ -105,7 +105,7 @@ impl Cluster {
     }
 
     /// Makes one call, which ends in time.
-    async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
     ) -> Result<T, CallError> {
@@ -120,6 +120,11 @@ impl Cluster {
 }
 
 impl CallError {
+    /// Whether the API server answered with that status.
+    pub fn is(&self, code: u16) -> bool {
+        self.status().is_some_and(|status| status.code == code)
+    }
+
     /// What the API server says, where it is that which says no.
     fn status(&self) -> Option<&Status> {
         match self {

@@ -19,6 +19,7 @@ pub mod quota;
 pub mod rate;
 pub mod request;
 pub mod sign_in;
+pub mod subscriptions;
 pub mod top_ups;
 pub mod view;
 pub mod wallet;
@@ -66,6 +67,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         .merge(top_ups::routes())
         .merge(webhooks::routes())
         .merge(wallet::routes())
+        .merge(subscriptions::routes())
         .merge(admin::routes());
     OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
 }

@@ -35,6 +35,7 @@ use utoipa_swagger_ui::Config;
         (name = "sign-in", description = "Accounts and sessions."),
         (name = "me", description = "One's own account."),
         (name = "wallet", description = "One's own money."),
+        (name = "subscriptions", description = "What one has bought, and can buy."),
         (name = "users", description = "People, for administrators."),
         (name = "webhooks", description = "What the payment gateway calls."),
         (name = "billing", description = "Money, for administrators."),

@@ -120,6 +120,20 @@ codes! {
     InsufficientBalance = "wallet.insufficient_balance", CONFLICT, "There is not enough in the wallet.";
     /// A reversal has left the wallet owing.
     WalletFrozen = "wallet.frozen", CONFLICT, "The wallet owes money, and pays for nothing until that is settled.";
+    /// The plan is not sold any more.
+    PlanRetired = "plan.retired", CONFLICT, "The plan is not sold any more.";
+    /// The plan, or its app, can't be made now.
+    PlanOutOfOrder = "plan.out_of_order", CONFLICT, "The plan can't be had at the moment.";
+    /// All of the plan are sold.
+    SoldOut = "plan.sold_out", CONFLICT, "The plan is sold out.";
+    /// The customer's quota is used up.
+    QuotaExceeded = "quota.exceeded", CONFLICT, "The quota does not allow it.";
+    /// There is one of that app already.
+    ServiceTaken = "subscription.service_taken", CONFLICT, "There is a subscription to this app already.";
+    /// It costs something else by now.
+    PriceChanged = "subscription.price_changed", CONFLICT, "The price has changed.";
+    /// It has ended.
+    SubscriptionEnded = "subscription.ended", CONFLICT, "The subscription has ended.";
     /// The fields are another tool's, such as a `GitOps` controller's, which would set them back.
     ManagedElsewhere = "quota.managed_elsewhere", CONFLICT, "Another tool manages this.";
 }

@@ -152,7 +152,8 @@ mod tests {
         let data = json!({
             "name": "Ayu <b>Lestari</b>", "hours": 48, "home": "https://app.example.com", "link": "https://app.example.com/verify-email?token=abc",
             "new_email": "new@example.com", "amount": "Rp 500.000", "number": "TXMP-102", "of": "TXMP-101", "balance": "Rp 1.250.000",
-            "owed": "Rp 40.000",
+            "owed": "Rp 40.000", "subscription": "Ghost Small", "subscription_id": "0192a000-0000-7000-8000-000000000001",
+            "paid_until": "2026-12-22", "refund": "Rp 44.500",
         });
         Ready { kind, language, data }
     }

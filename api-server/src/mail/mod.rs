@@ -77,6 +77,18 @@ kinds! {
     TopUpFailed = "TOP_UP_FAILED";
     /// The payment of a top-up was taken back.
     TopUpReversed = "TOP_UP_REVERSED";
+    /// Something was bought.
+    SubscriptionCreated = "SUBSCRIPTION_CREATED";
+    /// What was bought is there.
+    ServiceReady = "SERVICE_READY";
+    /// What was bought takes long.
+    ProvisioningSlow = "PROVISIONING_SLOW";
+    /// What was bought is given up.
+    ProvisioningFailed = "PROVISIONING_FAILED";
+    /// A subscription was cancelled.
+    SubscriptionCancelled = "SUBSCRIPTION_CANCELLED";
+    /// Money came back into the wallet.
+    RefundReceived = "REFUND_RECEIVED";
 }
 
 impl Kind {
@@ -96,7 +108,13 @@ impl Kind {
             | Self::AccountDeleted
             | Self::TopUpReceived
             | Self::TopUpFailed
-            | Self::TopUpReversed => return None,
+            | Self::TopUpReversed
+            | Self::SubscriptionCreated
+            | Self::ServiceReady
+            | Self::ProvisioningSlow
+            | Self::ProvisioningFailed
+            | Self::SubscriptionCancelled
+            | Self::RefundReceived => return None,
         };
         Some(Link { purpose, page, lifetime })
     }

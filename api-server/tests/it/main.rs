@@ -18,6 +18,7 @@ mod payments_year;
 mod routes;
 mod sessions;
 mod sign_in;
+mod subscriptions;
 mod till;
 mod top_ups;
 mod wallet;

@@ -72,6 +72,10 @@ fn insert(path: &str, id: &str, owner: &User) -> Option<String> {
              insert into payment_attempts (id, top_up_id, order_id, amount, created_at, expires_at)
              select id, id, id::text, 10000, now(), now() from u"
         ),
+        "/api/v1/subscriptions" => format!(
+            "insert into subscriptions (id, user_id, name, service, plan, period, price, tax, cpu_millicores, memory_bytes, storage_bytes, created_at)
+             values ('{id}', '{user}', 'Mine', 'ghost', 'ghost-small', 'MONTHLY', 0, 0, 0, 0, 0, now())"
+        ),
         "/api/v1/admin/billing/findings" => format!(
             "insert into payment_findings (id, kind, subject, detail, found_at) values ('{id}', 'SECOND_PAYMENT', '{id}', '{{}}', now())"
         ),

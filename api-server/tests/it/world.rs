@@ -15,6 +15,7 @@ use api_server::{config, db};
 use e2e::mail_catcher::MailCatcher;
 use e2e::postgres::{APPLICATION, Durability, OWNER, Postgres};
 use e2e::scratch;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -146,6 +147,20 @@ impl World {
         self.log_in(&email, PASSWORD).await
     }
 
+    /// So many more like somebody, with the same password: nobody may register hundreds.
+    pub async fn copies_of(&self, one: &User, count: usize) -> Result<Vec<User>> {
+        let sql = format!(
+            "insert into users (id, email, name, language, password_hash, email_verified_at, created_at, updated_at)
+             select gen_random_uuid(), 'copy-' || n || '@example.com', name, language, password_hash, now(), now(), now()
+             from users, generate_series(1, {count}) n where id = '{}'",
+            one.id
+        );
+        self.database.server.sql(&self.database.name, &sql)?;
+        let emails = (1..=count).map(|n| format!("copy-{n}@example.com"));
+        let logged_in = stream::iter(emails).map(async |email| self.log_in(&email, PASSWORD).await);
+        logged_in.buffer_unordered(8).try_collect().await
+    }
+
     /// Somebody who may everything.
     pub async fn administrator(&self, name: &str) -> Result<User> {
         let user = self.user(name).await?;
@@ -199,6 +214,7 @@ fn settings(database: &Database, mail: &MailCatcher) -> Settings {
             mail_at_once: 4,
         },
         midtrans: midtrans(None),
+        billing: config::Billing { tax_basis_points: 1100, subscriptions_per_service: 1 },
         methods: config::PaymentMethods::default(),
         secret: SecretKey::parse(SECRET).unwrap(),
     }

@@ -15,6 +15,7 @@ mod reasons;
 mod retention;
 mod samples;
 mod sequences;
+mod subscriptions;
 mod suspension;
 mod updates;
 mod usage;

@@ -1,0 +1,335 @@
+//! What billing owns of a resource, as the cluster is told it: the tenant, the plan, until when it is paid for, its hold. Telling it twice
+//! changes nothing, and nothing is brought back that is gone: every change but the first names the resource's uid.
+
+use crate::{
+    cluster::{CallError, Cluster},
+    subscriptions::{
+        Crossing, KEEP_FOR, Subscription,
+        life::{Seen, Wanted},
+    },
+};
+use crds::{ServiceInstance, TenantQuota, conditions, labels, managers, names};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Why a hold stands on what has ended; customers and administrators read it.
+const ENDED: &str = "The subscription has ended.";
+/// How often a change is tried while others write the same resource.
+const TRIES: usize = 8;
+
+/// Why the cluster was not told, or not asked. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum CrossingError {
+    /// The operator has not made the tenant's namespace yet.
+    #[error("the tenant's namespace is not ready yet")]
+    NoNamespace,
+    /// The tenant's name is somebody else's.
+    #[error("the tenant's name belongs to somebody else")]
+    ForeignTenant,
+    /// There is one of that name that is not the one that was made.
+    #[error("another resource has the name of this one")]
+    NameTaken,
+    /// It was made, and somebody else has deleted it.
+    #[error("the resource was deleted by somebody else")]
+    Vanished,
+    /// Somebody knows more than we do: what we were about to say is old.
+    #[error("the resource was told something newer already")]
+    Overtaken,
+    /// It was changed each time between reading and writing.
+    #[error("the resource is being changed all the time")]
+    Busy,
+    /// The cluster.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl CrossingError {
+    /// Whether it is only to be waited for.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::NoNamespace)
+    }
+}
+
+/// What the cluster has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The resource says so, as of this generation.
+    Applied {
+        /// Which resource.
+        uid: Uuid,
+        /// Its generation.
+        generation: i64,
+    },
+    /// There is none, and there need be none.
+    Nothing,
+}
+
+/// What the watch says of a resource.
+pub fn seen(instance: &ServiceInstance) -> Option<Seen> {
+    let uid = instance.uid().and_then(|uid| Uuid::try_parse(&uid).ok())?;
+    let status = instance.status.as_ref();
+    Some(Seen {
+        uid,
+        generation: instance.metadata.generation.unwrap_or_default(),
+        observed_generation: status.and_then(|status| status.observed_generation).unwrap_or_default(),
+        is_available: instance.is(conditions::AVAILABLE),
+        is_suspended: instance.is(conditions::SUSPENDED),
+    })
+}
+
+/// The subscription that a resource was made by.
+pub fn subscription_of(instance: &ServiceInstance) -> Option<Uuid> {
+    instance.labels().get(labels::SUBSCRIPTION).and_then(|id| Uuid::try_parse(id).ok())
+}
+
+/// The resource of a subscription, as the watch has it.
+pub fn find(cluster: &Cluster, row: &Subscription) -> Option<Seen> {
+    let all = cluster.watches().instances.last_known().ok()?;
+    let found =
+        all.within(&names::tenant_namespace(&row.tenant())).find(|one| subscription_of(one) == Some(row.id));
+    seen(found?)
+}
+
+/// Makes the resource of a subscription, in a tenant that is made where it is missing. It is not entitled to anything, so that whoever
+/// comes late with this makes nothing that runs; its uid must be noted before [`tell`] entitles it.
+///
+/// # Errors
+/// [`CrossingError`].
+pub async fn make(cluster: &Cluster, row: &Subscription) -> Result<Uuid, CrossingError> {
+    let namespace = namespace(cluster, row).await?;
+    let to = Target { cluster, namespace: &namespace, row };
+    let made = to.apply(managers::ORDER, json!({"planRef": row.plan}), None).await?;
+    if subscription_of(&made) != Some(row.id) {
+        return Err(CrossingError::NameTaken);
+    }
+    Ok(place(&made)?.0)
+}
+
+/// Tells the cluster what is wanted of a subscription's resource.
+///
+/// # Errors
+/// [`CrossingError`].
+pub async fn tell(cluster: &Cluster, row: &Subscription, wanted: Wanted) -> Result<Told, CrossingError> {
+    match wanted {
+        Wanted::Run { paid_until, suspend_at } => run(cluster, row, paid_until, suspend_at).await,
+        Wanted::Hold { since } => hold(cluster, row, since).await,
+        Wanted::Gone => delete(cluster, row).await,
+    }
+}
+
+async fn run(
+    cluster: &Cluster,
+    row: &Subscription,
+    paid_until: Option<Timestamp>,
+    suspend_at: Timestamp,
+) -> Result<Told, CrossingError> {
+    let namespace = names::tenant_namespace(&row.tenant());
+    let to = Target { cluster, namespace: &namespace, row };
+    let found = to.read().await?;
+    if found.spec.plan_ref != row.plan {
+        to.change(managers::ORDER, json!({"planRef": row.plan})).await?;
+    }
+    let mut managers =
+        found.metadata.managed_fields.iter().flatten().filter_map(|one| one.manager.as_deref());
+    if !managers.any(|manager| manager == managers::OWNER) {
+        let own = json!({"displayName": row.name, "parameters": row.parameters, "retention": {"keepFor": KEEP_FOR}});
+        to.change(managers::OWNER, own).await?;
+    }
+    let mut entitlement = json!({"suspendAt": second(suspend_at)});
+    if let Some(until) = paid_until {
+        entitlement["paidUntil"] = json!(second(until));
+    }
+    told(&to.change(managers::ENTITLEMENT, json!({"entitlement": entitlement})).await?)
+}
+
+fn told(written: &ServiceInstance) -> Result<Told, CrossingError> {
+    let generation = written.metadata.generation.unwrap_or_default();
+    Ok(Told::Applied { uid: place(written)?.0, generation })
+}
+
+/// A resource keeps whole seconds.
+fn second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+async fn hold(cluster: &Cluster, row: &Subscription, since: Timestamp) -> Result<Told, CrossingError> {
+    let Some(found) = live(cluster, row).await? else { return Ok(Told::Nothing) };
+    let (uid, namespace) = place(&found)?;
+    let row = &Subscription { crossing: Crossing { uid: Some(uid), ..row.crossing }, ..row.clone() };
+    let to = Target { cluster, namespace: &namespace, row };
+    let holds = json!({"holds": {"billing": {"reason": ENDED, "since": second(since)}}});
+    match to.change(managers::HOLD_BILLING, holds).await {
+        Ok(held) => told(&held),
+        Err(CrossingError::Vanished) => Ok(Told::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+async fn delete(cluster: &Cluster, row: &Subscription) -> Result<Told, CrossingError> {
+    let Some(found) = live(cluster, row).await? else { return Ok(Told::Nothing) };
+    let (uid, namespace) = place(&found)?;
+    let name = found.name_any();
+    let only = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+    let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
+    let done = cluster
+        .call(async |client| {
+            Api::<ServiceInstance>::namespaced(client, &namespace).delete(&name, &params).await
+        })
+        .await;
+    match done {
+        Ok(_) => Ok(Told::Nothing),
+        Err(error) if error.is(404) || error.is(409) => Ok(Told::Nothing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks the cluster itself whether nothing of a subscription runs, nor can begin to: no pod of its resource is left; or there is no
+/// resource, and whoever might still be making one makes it without an entitlement.
+///
+/// # Errors
+/// [`CrossingError`].
+pub async fn is_quiet(cluster: &Cluster, row: &Subscription) -> Result<bool, CrossingError> {
+    let found = live(cluster, row).await?;
+    if let Some(found) = &found {
+        let seen = seen(found);
+        let is_held = found.spec.holds.as_ref().is_some_and(|holds| holds.billing.is_some());
+        let is_over = found.metadata.deletion_timestamp.is_some();
+        if !(is_over || is_held && seen.is_some_and(|seen| seen.is_suspended)) {
+            return Ok(false);
+        }
+    }
+    let uid = found
+        .as_ref()
+        .and_then(kube::ResourceExt::uid)
+        .or_else(|| row.crossing.uid.map(|uid| uid.to_string()));
+    let Some(uid) = uid else { return Ok(true) };
+    let namespace = names::tenant_namespace(&row.tenant());
+    let of_it = ListParams::default().labels(&format!("{}={uid}", labels::INSTANCE));
+    let pods =
+        cluster.call(async |client| Api::<Pod>::namespaced(client, &namespace).list(&of_it).await).await?;
+    let may_run = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        !matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    Ok(!pods.items.iter().any(may_run))
+}
+
+/// The resource as the cluster itself has it now, wherever it is.
+async fn live(cluster: &Cluster, row: &Subscription) -> Result<Option<ServiceInstance>, CrossingError> {
+    let of_it = ListParams::default().labels(&format!("{}={}", labels::SUBSCRIPTION, row.id));
+    let found = cluster.call(async |client| Api::<ServiceInstance>::all(client).list(&of_it).await).await?;
+    let namespace = names::tenant_namespace(&row.tenant());
+    // A label can be written by whoever writes the resource: only the one that was made counts.
+    let is_it = |one: &ServiceInstance| {
+        let is_known = row.crossing.uid.is_none_or(|uid| one.uid().as_deref() == Some(&uid.to_string()));
+        one.namespace().as_deref() == Some(&namespace) && is_known && one.name_any() == row.resource_name()
+    };
+    Ok(found.items.into_iter().find(is_it))
+}
+
+fn place(found: &ServiceInstance) -> Result<(Uuid, String), CrossingError> {
+    let uid = found.uid().and_then(|uid| Uuid::try_parse(&uid).ok());
+    uid.zip(found.namespace()).ok_or(CrossingError::NameTaken)
+}
+
+/// The tenant's namespace; the tenant is made where it is missing.
+async fn namespace(cluster: &Cluster, row: &Subscription) -> Result<String, CrossingError> {
+    let (name, owner) = (row.tenant(), row.user_id.to_string());
+    let known = cluster.watches().tenants.last_known().ok();
+    let mut tenant = known.and_then(|all| all.named(&name).map(|one| TenantQuota::clone(one)));
+    if tenant.is_none() {
+        let made = cluster.call(async |client| Api::<TenantQuota>::all(client).get_opt(&name).await).await?;
+        tenant = match made {
+            Some(made) => Some(made),
+            None => Some(make_tenant(cluster, &name, &owner).await?),
+        };
+    }
+    let tenant = tenant.filter(|tenant| tenant.spec.owner == owner).ok_or(CrossingError::ForeignTenant)?;
+    let status = tenant.status.as_ref().ok_or(CrossingError::NoNamespace)?;
+    let is_ready =
+        conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
+    status.namespace.clone().filter(|_| is_ready).ok_or(CrossingError::NoNamespace)
+}
+
+async fn make_tenant(cluster: &Cluster, name: &str, owner: &str) -> Result<TenantQuota, CrossingError> {
+    let body = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota", "metadata": {"name": name}, "spec": {"owner": owner}});
+    let params = PatchParams::apply(managers::TENANT);
+    let made = cluster
+        .call(async |client| Api::<TenantQuota>::all(client).patch(name, &params, &Patch::Apply(&body)).await)
+        .await;
+    Ok(made?)
+}
+
+struct Target<'a> {
+    cluster: &'a Cluster,
+    namespace: &'a str,
+    row: &'a Subscription,
+}
+
+impl Target<'_> {
+    fn api(&self, client: kube::Client) -> Api<ServiceInstance> {
+        Api::namespaced(client, self.namespace)
+    }
+
+    /// The resource that was made, as it is now; nobody has been told more of it than this row knows.
+    async fn read(&self) -> Result<ServiceInstance, CrossingError> {
+        let name = self.row.resource_name();
+        let found = self.cluster.call(async |client| self.api(client).get_opt(&name).await).await?;
+        let uid = self.row.crossing.uid.map(|uid| uid.to_string());
+        let found = found.filter(|found| found.uid() == uid).ok_or(CrossingError::Vanished)?;
+        let version =
+            found.annotations().get(labels::BILLING_VERSION).and_then(|text| text.parse::<i64>().ok());
+        if version.is_some_and(|version| version > self.row.crossing.desired_version) {
+            return Err(CrossingError::Overtaken);
+        }
+        Ok(found)
+    }
+
+    /// Applies the whole concern of a manager onto what was read a moment ago, so that what is old never overwrites what is new.
+    async fn change(&self, manager: &str, spec: Value) -> Result<ServiceInstance, CrossingError> {
+        for _ in 0..TRIES {
+            let found = self.read().await?;
+            match self.apply(manager, spec.clone(), Some(&found)).await {
+                // Most often only its status was written meanwhile.
+                Err(CrossingError::Call(error)) if error.is(409) => {}
+                done => return done,
+            }
+        }
+        Err(CrossingError::Busy)
+    }
+
+    async fn apply(
+        &self,
+        manager: &str,
+        spec: Value,
+        onto: Option<&ServiceInstance>,
+    ) -> Result<ServiceInstance, CrossingError> {
+        let (name, row) = (self.row.resource_name(), self.row);
+        let version = row.crossing.desired_version.to_string();
+        let mut metadata = json!({"name": name, "namespace": self.namespace, "annotations": {labels::BILLING_VERSION: version}});
+        if let Some(found) = onto {
+            metadata["uid"] = json!(found.uid());
+            metadata["resourceVersion"] = json!(found.resource_version());
+        }
+        if manager == managers::ORDER {
+            metadata["labels"] = json!({labels::SUBSCRIPTION: row.id});
+        }
+        let body = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance", "metadata": metadata, "spec": spec});
+        // Billing's concerns are billing's: what another wrote there is taken back.
+        let params = PatchParams::apply(manager).force();
+        let patch = Patch::Apply(&body);
+        let done =
+            self.cluster.call(async |client| self.api(client).patch(&name, &params, &patch).await).await;
+        done.map_err(|error| match onto {
+            Some(_) if error.is(404) => CrossingError::Vanished,
+            None if error.is(404) => CrossingError::NoNamespace,
+            _ => error.into(),
+        })
+    }
+}

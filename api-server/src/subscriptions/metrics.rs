@@ -1,0 +1,121 @@
+//! What is counted about subscriptions.
+
+use super::Status;
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Of {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Move {
+    step: &'static str,
+}
+
+/// What may happen to one; each begins at 0.
+const MOVES: [&str; 5] = ["bought", "activated", "cancelled", "given_up", "fenced"];
+
+/// How subscriptions stand.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// How many of each status.
+    pub by_status: Vec<(Status, i64)>,
+    /// How many are not there after a quarter of an hour.
+    pub late: i64,
+    /// How many have money that waits for an hour to go back.
+    pub unfenced: i64,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Metrics {
+    by_status: Family<Of, Gauge>,
+    moves: Family<Move, Counter>,
+    failures: Counter,
+    provisioning: Histogram,
+    late: Gauge,
+    unfenced: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            by_status: Family::default(),
+            moves: Family::default(),
+            failures: Counter::default(),
+            provisioning: Histogram::new(exponential_buckets(2.0, 2.0, 12)),
+            late: Gauge::default(),
+            unfenced: Gauge::default(),
+        };
+        for step in MOVES {
+            drop(metrics.moves.get_or_create(&Move { step }));
+        }
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Names them.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("subscriptions", "Subscriptions by status", self.by_status.clone());
+        registry.register("subscription_steps", "What happened to subscriptions", self.moves.clone());
+        registry.register(
+            "subscription_failures",
+            "Steps that failed and are made again",
+            self.failures.clone(),
+        );
+        registry.register(
+            "subscription_provisioning_seconds",
+            "From the purchase until the app was there for the first time",
+            self.provisioning.clone(),
+        );
+        registry.register(
+            "subscriptions_late",
+            "Bought and not there after a quarter of an hour",
+            self.late.clone(),
+        );
+        registry.register(
+            "subscriptions_unfenced",
+            "Ended, and something of it may still run after an hour",
+            self.unfenced.clone(),
+        );
+    }
+
+    /// Something happened to one.
+    pub fn moved(&self, step: &'static str) {
+        self.moves.get_or_create(&Move { step }).inc();
+    }
+
+    /// A step failed.
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// One was there for the first time.
+    pub fn activated(&self, now: Timestamp, bought: Timestamp) {
+        self.moved("activated");
+        self.provisioning.observe(now.duration_since(bought).as_secs_f64());
+    }
+
+    /// As they stand.
+    pub fn stand(&self, standing: &Standing) {
+        for status in Status::ALL {
+            let count =
+                standing.by_status.iter().find(|(one, _)| *one == status).map_or(0, |(_, count)| *count);
+            self.by_status.get_or_create(&Of { status: status.as_str() }).set(count);
+        }
+        self.late.set(standing.late);
+        self.unfenced.set(standing.unfenced);
+    }
+}

@@ -1,0 +1,222 @@
+//! What customers have bought: what they owe for it, until when, and what the cluster is told of it. What runs is the cluster's to say.
+
+pub mod buy;
+pub mod cancel;
+pub mod life;
+pub mod metrics;
+pub mod offer;
+pub mod period;
+pub mod price;
+pub mod store;
+pub mod work;
+
+use crate::money::Rupiah;
+use crds::plan::Period;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// When its owner is told that it takes long.
+pub const SLOW: SignedDuration = SignedDuration::from_mins(5);
+/// When administrators are told.
+pub const ALERT: SignedDuration = SignedDuration::from_mins(15);
+/// When what is still not there is given up, and the money goes back.
+pub const GIVEN_UP: SignedDuration = SignedDuration::from_mins(60);
+/// Until then the operator lets it run though nothing is activated: longer than until it is given up.
+pub const FIRST_GRACE: SignedDuration = SignedDuration::from_mins(75);
+/// How long it runs beyond what is paid for.
+pub const GRACE: SignedDuration = SignedDuration::from_hours(3 * 24);
+/// How long data is kept after an end: hours or days, as a resource says it.
+pub const KEEP_FOR: &str = "14d";
+
+/// How a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = SubscriptionStatus)]
+pub enum Status {
+    /// Paid, and not yet there for the first time.
+    PendingDeployment,
+    /// Paid for the present period.
+    Active,
+    /// Not paid, or held by an administrator; its data is kept.
+    Suspended,
+    /// Not paid for long: it is gone, its data is kept for a while.
+    Expired,
+    /// Called off: it is gone, its data is kept for a while.
+    Cancelled,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::PendingDeployment, Self::Active, Self::Suspended, Self::Expired, Self::Cancelled];
+
+    /// As the database has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingDeployment => "PENDING_DEPLOYMENT",
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::Expired => "EXPIRED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Reads what the database has.
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text)
+    }
+
+    /// Whether it is over.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Expired | Self::Cancelled)
+    }
+}
+
+/// Who ended a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = SubscriptionEndedBy)]
+pub enum EndedBy {
+    /// Its owner.
+    Customer,
+    /// An administrator.
+    Administrator,
+    /// Nobody: a deadline.
+    System,
+}
+
+impl EndedBy {
+    /// As the database has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "CUSTOMER",
+            Self::Administrator => "ADMINISTRATOR",
+            Self::System => "SYSTEM",
+        }
+    }
+
+    /// Reads what the database has.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Customer, Self::Administrator, Self::System].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// What an instance of a plan takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SubscriptionResources)]
+pub struct Resources {
+    /// CPU, in thousandths of a core.
+    pub cpu_millicores: i64,
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// Storage, in bytes.
+    pub storage_bytes: i64,
+}
+
+/// The period that is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// Since when.
+    pub start: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How one ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: EndedBy,
+    /// The transaction that brings money back, if any does.
+    pub refund_id: Option<Uuid>,
+    /// Since when nothing of it can run any more.
+    pub fenced_at: Option<Timestamp>,
+}
+
+/// How far the resource follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crossing {
+    /// The resource's uid, once it is made.
+    pub uid: Option<Uuid>,
+    /// Counts what was decided here.
+    pub desired_version: i64,
+    /// What of it the cluster was told.
+    pub applied_version: i64,
+    /// The resource's generation then.
+    pub applied_generation: Option<i64>,
+    /// How often it failed since.
+    pub failures: i32,
+}
+
+/// What somebody has bought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The id.
+    pub id: Uuid,
+    /// Whose.
+    pub user_id: Uuid,
+    /// What its owner calls it.
+    pub name: String,
+    /// The app.
+    pub service: String,
+    /// The plan.
+    pub plan: String,
+    /// The app's settings as they were ordered.
+    pub parameters: BTreeMap<String, String>,
+    /// How long one payment lasts.
+    pub period: Period,
+    /// What one period costs.
+    pub price: Rupiah,
+    /// The tax in it.
+    pub tax: Rupiah,
+    /// What it may take.
+    pub resources: Resources,
+    /// Whether it is to be renewed by itself.
+    pub auto_renew: bool,
+    /// How it stands.
+    pub status: Status,
+    /// When it was bought.
+    pub created_at: Timestamp,
+    /// How many periods were begun.
+    pub periods: i32,
+    /// The day of the month that periods begin at.
+    pub anchor_day: Option<i8>,
+    /// The present period; none before the first.
+    pub paid: Option<Paid>,
+    /// How it ended.
+    pub end: Option<End>,
+    /// Whether its owner was told that it takes long.
+    pub was_told_slow: bool,
+    /// Whether administrators were.
+    pub was_alerted: bool,
+    /// How far the resource follows.
+    pub crossing: Crossing,
+}
+
+impl Subscription {
+    /// The name of its resource, which nothing else has.
+    pub fn resource_name(&self) -> String {
+        crds::names::instance_of_subscription(&self.service, &self.id.to_string())
+    }
+
+    /// The tenant that the resource belongs to.
+    pub fn tenant(&self) -> String {
+        crds::names::tenant_of_user(&self.user_id.to_string())
+    }
+}
+
+/// How all subscriptions stand.
+///
+/// # Errors
+/// As the database's.
+pub async fn standing(db: &PgPool, now: Timestamp) -> Result<metrics::Standing, sqlx::Error> {
+    let by_status = store::standing(db).await?;
+    let (late, unfenced) = store::late(db, now, ALERT, work::FENCE_LATE).await?;
+    Ok(metrics::Standing { by_status, late, unfenced })
+}

@@ -1,0 +1,295 @@
+//! Looking after subscriptions: whatever one of them needs next is done, told to the cluster, or waited for. Any number of replicas do so;
+//! of one subscription one at a time, and what it leaves half-done the next one does again.
+
+use super::{
+    FIRST_GRACE, Paid, Status, Subscription, cancel, life,
+    life::{Seen, Step},
+    period, store,
+};
+use crate::{
+    clock,
+    instances::crossing::{self, CrossingError, Told},
+    ledger::PostError,
+    mail, random,
+    state::State,
+};
+use futures::{StreamExt as _, stream};
+use jiff::SignedDuration;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Between two looks at whose time has come.
+const LOOK: Duration = Duration::from_secs(1);
+/// How many are taken at a time, and how many of those are worked on at once.
+const MOST: i64 = 32;
+const AT_ONCE: usize = 8;
+/// For how long one is taken: longer than all calls of one step may take.
+const TAKEN: SignedDuration = SignedDuration::from_secs(60);
+/// How many steps are made of one at a time; more than there are one after the other.
+const STEPS: usize = 8;
+/// The longest pause after a failure.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
+/// When administrators are told that money waits to go back.
+pub const FENCE_LATE: SignedDuration = SignedDuration::from_mins(60);
+
+/// Why a step was not made. It is made again.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    /// The cluster.
+    #[error(transparent)]
+    Crossing(#[from] CrossingError),
+    /// The books.
+    #[error(transparent)]
+    Post(#[from] PostError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Looks after all of them until told to stop.
+pub async fn run(state: Arc<State>, stop: CancellationToken) {
+    tokio::join!(follow_time(&state, &stop), follow_instances(&state, &stop), follow_tenants(&state, &stop));
+}
+
+async fn follow_time(state: &State, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let taken = match look(state).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(%error, "subscriptions can't be looked after; it is tried again");
+                0
+            }
+        };
+        if taken > 0 {
+            continue;
+        }
+        tokio::select! {
+            () = state.subscriptions_are_due.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// What happens to a resource is looked at at once; whoever was too slow to hear it all finds the rest by the time.
+async fn follow_instances(state: &State, stop: &CancellationToken) {
+    let instances = &state.cluster.watches().instances;
+    let mut changes = instances.changes();
+    loop {
+        let change = tokio::select! {
+            change = changes.recv() => change,
+            () = stop.cancelled() => return,
+        };
+        let change = match change {
+            Ok(change) => change,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        let Ok(all) = instances.last_known() else { continue };
+        let id = all.get(&change.key).and_then(|one| crossing::subscription_of(one));
+        if let Some(id) = id {
+            look_at(state, id).await;
+        }
+    }
+}
+
+/// A tenant whose namespace is ready has somebody who waits for it.
+async fn follow_tenants(state: &State, stop: &CancellationToken) {
+    let tenants = &state.cluster.watches().tenants;
+    let mut changes = tenants.changes();
+    loop {
+        let change = tokio::select! {
+            change = changes.recv() => change,
+            () = stop.cancelled() => return,
+        };
+        let change = match change {
+            Ok(change) => change,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        let Ok(all) = tenants.last_known() else { continue };
+        let owner = all.get(&change.key).and_then(|one| Uuid::try_parse(&one.spec.owner).ok());
+        if let Some(owner) = owner
+            && let Err(error) = store::hurry(&state.db, owner, state.clock.now()).await
+        {
+            tracing::warn!(%error, "who waits for a tenant can't be woken; it is looked at a little later");
+        }
+        state.subscriptions_are_due.notify_one();
+    }
+}
+
+async fn look_at(state: &State, id: Uuid) {
+    let (now, holder) = (state.clock.now(), random::id(state.clock.now()));
+    match store::take(&state.db, id, holder, now, clock::after(now, TAKEN)).await {
+        Ok(true) => look_after(state, id, holder).await,
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "a subscription can't be looked at; it is tried again"),
+    }
+}
+
+/// Looks after those whose time has come; how many there were.
+///
+/// # Errors
+/// As the database's.
+pub async fn look(state: &State) -> Result<usize, sqlx::Error> {
+    let (now, holder) = (state.clock.now(), random::id(state.clock.now()));
+    let ids = store::take_due(&state.db, holder, now, clock::after(now, TAKEN), MOST).await?;
+    let taken = ids.len();
+    stream::iter(ids).for_each_concurrent(AT_ONCE, |id| look_after(state, id, holder)).await;
+    Ok(taken)
+}
+
+/// Makes steps until there is nothing but waiting, and lets go.
+async fn look_after(state: &State, id: Uuid, holder: Uuid) {
+    if let Err(error) = steps(state, id, holder).await {
+        tracing::warn!(%error, subscription.id = %id, "a subscription can't be looked after; it is tried again");
+    }
+}
+
+async fn steps(state: &State, id: Uuid, holder: Uuid) -> Result<(), sqlx::Error> {
+    for _ in 0..STEPS {
+        let Some(row) = store::find(&state.db, id).await? else { return Ok(()) };
+        let (seen, now) = (crossing::find(&state.cluster, &row), state.clock.now());
+        let step = life::next(&row, seen.as_ref(), now);
+        let version = row.crossing.desired_version;
+        if let Step::Wait(until) = step {
+            store::let_go(&state.db, id, holder, version, until, None).await?;
+            // What was seen while nobody else could take it has woken nobody.
+            let is_same = crossing::find(&state.cluster, &row) == seen;
+            if is_same || !store::take(&state.db, id, holder, now, clock::after(now, TAKEN)).await? {
+                return Ok(());
+            }
+            continue;
+        }
+        match make(state, &row, seen.as_ref(), step, holder).await {
+            Ok(true) => {}
+            // Not yet: it is looked at again a little later.
+            Ok(false) => {
+                let again = clock::after(now, SignedDuration::from_secs(2));
+                return store::let_go(&state.db, id, holder, version, Some(again), None).await;
+            }
+            Err(error) => return failed(state, &row, holder, &error).await,
+        }
+    }
+    store::let_go(&state.db, id, holder, 0, None, None).await
+}
+
+async fn failed(
+    state: &State,
+    row: &Subscription,
+    holder: Uuid,
+    error: &StepError,
+) -> Result<(), sqlx::Error> {
+    let is_waiting = matches!(error, StepError::Crossing(error) if error.is_waiting());
+    let text: String = error.to_string().chars().take(1000).collect();
+    if is_waiting {
+        let again = clock::after(state.clock.now(), SignedDuration::from_secs(5));
+        return store::let_go(&state.db, row.id, holder, row.crossing.desired_version, Some(again), None)
+            .await;
+    }
+    tracing::warn!(%error, subscription.id = %row.id, "a step of a subscription failed; it is made again");
+    state.metrics.subscriptions.failed();
+    let again = clock::after(state.clock.now(), pause(row.crossing.failures));
+    store::let_go(&state.db, row.id, holder, row.crossing.desired_version, Some(again), Some(&text)).await
+}
+
+/// A second, two, four, and so on; some more or less, so that not all come back at once.
+fn pause(failures: i32) -> SignedDuration {
+    let [spread] = random::bytes::<1>();
+    let seconds = 1_i64 << failures.clamp(0, 7);
+    SignedDuration::from_millis(seconds * (750 + i64::from(spread) * 2)).min(LONGEST_PAUSE)
+}
+
+/// Makes a step; whether the next one can be looked for.
+async fn make(
+    state: &State,
+    row: &Subscription,
+    seen: Option<&Seen>,
+    step: Step,
+    holder: Uuid,
+) -> Result<bool, StepError> {
+    let now = state.clock.now();
+    match step {
+        Step::Make => {
+            let uid = crossing::make(&state.cluster, row).await?;
+            // Whoever is not the one any more to look after it leaves it as it is: it is entitled to nothing.
+            return Ok(store::made(&state.db, row.id, holder, uid).await?);
+        }
+        Step::Apply(wanted) => {
+            let told = crossing::tell(&state.cluster, row, wanted).await?;
+            let generation = match told {
+                Told::Applied { uid, generation } => {
+                    store::made(&state.db, row.id, holder, uid).await?;
+                    Some(generation)
+                }
+                Told::Nothing => None,
+            };
+            store::applied(&state.db, row.id, holder, row.crossing.desired_version, generation).await?;
+        }
+        Step::Activate => activate(state, row).await?,
+        Step::TellSlow => tell_slow(state, row).await?,
+        Step::Alert => {
+            tracing::error!(subscription.id = %row.id, seen = ?seen, "what was bought is not there after a quarter of an hour");
+            store::alerted(&state.db, row.id, now).await?;
+        }
+        Step::GiveUp => {
+            // What can't be seen may well run: it is left alone until the operator's own bound.
+            let is_blind = state.cluster.watches().instances.is_stale();
+            if is_blind && now < clock::after(row.created_at, FIRST_GRACE) {
+                return Ok(false);
+            }
+            give_up(state, row).await?;
+        }
+        Step::Fence => {
+            if !crossing::is_quiet(&state.cluster, row).await? {
+                return Ok(false);
+            }
+            cancel::fence(state, row).await?;
+            state.metrics.subscriptions.moved("fenced");
+        }
+        Step::Wait(_) => {}
+    }
+    Ok(true)
+}
+
+async fn activate(state: &State, row: &Subscription) -> Result<(), sqlx::Error> {
+    let mut tx = state.db.begin().await?;
+    let now = state.clock.now();
+    let locked = store::lock(&mut tx, row.id).await?.filter(|row| row.status == Status::PendingDeployment);
+    let Some(row) = locked else { return tx.rollback().await };
+    let anchor = period::anchor(now);
+    let paid = Paid { start: now, until: period::end(now, anchor, row.period) };
+    store::activate(&mut tx, row.id, paid, anchor).await?;
+    let data = json!({"paid_until": period::day(paid.until)});
+    cancel::tell(&mut tx, &row, mail::Kind::ServiceReady, data, now).await?;
+    tx.commit().await?;
+    state.metrics.subscriptions.activated(now, row.created_at);
+    state.mail_is_due.notify_one();
+    Ok(())
+}
+
+async fn tell_slow(state: &State, row: &Subscription) -> Result<(), sqlx::Error> {
+    let mut tx = state.db.begin().await?;
+    let now = state.clock.now();
+    if store::told_slow(&mut tx, row.id, now).await? {
+        cancel::tell(&mut tx, row, mail::Kind::ProvisioningSlow, json!({}), now).await?;
+    }
+    tx.commit().await?;
+    state.mail_is_due.notify_one();
+    Ok(())
+}
+
+async fn give_up(state: &State, row: &Subscription) -> Result<(), sqlx::Error> {
+    let mut tx = state.db.begin().await?;
+    let locked = store::lock(&mut tx, row.id).await?.filter(|row| row.status == Status::PendingDeployment);
+    let Some(row) = locked else { return tx.rollback().await };
+    let now = state.clock.now();
+    cancel::end(&mut tx, &row, life::GIVES_UP, mail::Kind::ProvisioningFailed, now).await?;
+    tx.commit().await?;
+    state.metrics.subscriptions.moved("given_up");
+    state.mail_is_due.notify_one();
+    Ok(())
+}
