@@ -192,8 +192,11 @@ async fn booked(
     let mut outcome = Outcome { moved: verdict.moves(&known), is_known: true, is_pending };
     let mut after = before.clone().unwrap_or_else(|| Payment::new(attempt_id));
     let told = seen.status.as_str().to_lowercase();
+    let mut also = Vec::new();
     if let Some(credit) = verdict.credit {
-        credit_to(db, &attempt, &mut after, credit, seen, now).await?;
+        if !credit_to(db, &attempt, &mut after, credit, seen, now).await? {
+            also.push((findings::OWNER_DELETED, "credited to somebody who is deleted"));
+        }
         attempt_done(db, &attempt, now).await?;
     }
     let parts = parts(&attempt, &verdict);
@@ -226,7 +229,10 @@ async fn booked(
     if seen.status == Told::Expire && is_over && attempt.status == Status::Pending && attempt.is_open {
         outcome.moved |= expire(db, &attempt, before.is_some(), now).await?;
     }
-    note_findings(state, db, &attempt, seen, &verdict, source == Source::Asked && outcome.moved, now).await?;
+    if source == Source::Asked && (verdict.credit.is_some() || !verdict.take_back.is_empty()) {
+        also.push((findings::MISSED_NOTIFICATION, "found by asking, no notification had told"));
+    }
+    note_findings(state, db, &attempt, seen, &verdict, &also, now).await?;
     Ok(outcome)
 }
 
@@ -284,7 +290,8 @@ fn parts(attempt: &Attempt, verdict: &Verdict) -> Vec<TakeBack> {
     parts
 }
 
-/// Credits the whole amount of the attempt: by the top-up's own transaction, or, where that is done already, by one of its own.
+/// Credits the whole amount of the attempt: by the top-up's own transaction, or, where that is done already, by one of its own. Whether the
+/// owner is still there.
 async fn credit_to(
     db: &mut PgConnection,
     attempt: &Attempt,
@@ -292,7 +299,7 @@ async fn credit_to(
     credit: Rupiah,
     seen: &Observed,
     now: Timestamp,
-) -> Result<(), SettleError> {
+) -> Result<bool, SettleError> {
     let is_first = !matches!(attempt.status, Status::Completed | Status::Reversed);
     let transaction_id = if is_first {
         attempt.transaction_id
@@ -316,8 +323,8 @@ async fn credit_to(
     wallet::decide(db, transaction_id, Status::Completed, now).await?;
     (after.credited_by, after.credited) = (Some(transaction_id), attempt.amount);
     let data = json!({"amount": credit.to_string(), "number": attempt.number.to_string(), "balance": wallet.spendable().to_string()});
-    tell(db, attempt.user_id, mail::Kind::TopUpReceived, data, now).await?;
-    Ok(())
+    // The wallet is locked: whoever is there now has not left before the money came.
+    Ok(tell(db, attempt.user_id, mail::Kind::TopUpReceived, data, now).await?)
 }
 
 /// A top-up that is paid has no page any more, and whatever else was begun for it is called off. The attempt is asked about from now on as one
@@ -390,20 +397,21 @@ pub(super) async fn expire(
     Ok(is_new)
 }
 
-/// Writes a mail to a user who is still there.
+/// Writes a mail to a user who is still there; whether they are.
 async fn tell(
     db: &mut PgConnection,
     user_id: Uuid,
     kind: mail::Kind,
     mut data: serde_json::Value,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let Some(user) = users::store::find(&mut *db, user_id).await? else { return Ok(()) };
+) -> Result<bool, sqlx::Error> {
+    let Some(user) = users::store::find(&mut *db, user_id).await? else { return Ok(false) };
     if user.deleted_at.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     data["name"] = json!(user.name);
-    mail::queue(db, &mail::New { data, ..mail::New::to(&user, kind) }, now).await.map(drop)
+    mail::queue(db, &mail::New { data, ..mail::New::to(&user, kind) }, now).await?;
+    Ok(true)
 }
 
 async fn note_findings(
@@ -412,7 +420,7 @@ async fn note_findings(
     attempt: &Attempt,
     seen: &Observed,
     verdict: &Verdict,
-    was_missed: bool,
+    also: &[(&str, &str)],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let detail = |what: String| {
@@ -422,11 +430,8 @@ async fn note_findings(
         })
     };
     let kinds = verdict.findings.iter().map(|one| (one.label().to_uppercase(), describe(one)));
-    let money_moved = verdict.credit.is_some() || !verdict.take_back.is_empty();
-    let missed = (was_missed && money_moved).then(|| {
-        (findings::MISSED_NOTIFICATION.to_owned(), "found by asking, no notification had told".to_owned())
-    });
-    for (kind, what) in kinds.chain(missed) {
+    let also = also.iter().map(|(kind, what)| ((*kind).to_owned(), (*what).to_owned()));
+    for (kind, what) in kinds.chain(also) {
         let found = Found {
             kind: &kind,
             subject: &seen.transaction_id,

@@ -78,6 +78,10 @@ pub async fn open(
     state.payments.methods.check(method, amount)?;
     // One at a time, or several at once would each be the last that is allowed.
     store::lock_beginnings(db, user_id).await?;
+    // Who was deleted a moment ago has none.
+    if store::payer(&mut *db, user_id).await?.is_none() {
+        return Err(TopUpError::Missing);
+    }
     if store::pending_of(db, user_id).await? >= MOST_PENDING {
         return Err(TopUpError::TooManyPending);
     }
@@ -89,6 +93,15 @@ pub async fn open(
     store::insert_top_up(db, &top_up).await?;
     store::insert_attempt(db, &attempt(id, amount, now, expires_at)).await?;
     Ok(id)
+}
+
+/// How many top-ups of somebody are pending. None is begun until the transaction's end.
+///
+/// # Errors
+/// As the database's.
+pub async fn pending(db: &mut PgConnection, user_id: Uuid) -> Result<i64, sqlx::Error> {
+    store::lock_beginnings(db, user_id).await?;
+    store::pending_of(db, user_id).await
 }
 
 fn attempt(top_up_id: Uuid, amount: Rupiah, now: Timestamp, expires_at: Timestamp) -> NewAttempt {
