@@ -108,6 +108,8 @@ codes! {
     MailNotNeeded = "email.not_needed", CONFLICT, "Nobody needs this mail any more.";
     /// Too many are pending.
     TooManyTopUps = "top_up.too_many_pending", CONFLICT, "Too many top-ups are pending.";
+    /// Too many pages were made for it.
+    TopUpTooManyAttempts = "top_up.too_many_attempts", CONFLICT, "The payment of this top-up was begun anew too often.";
     /// It was decided already.
     TopUpDecided = "top_up.decided", CONFLICT, "The top-up is not pending any more.";
     /// Another request is at it.

@@ -630,8 +630,8 @@ pub(super) async fn forget_notifications(
     Ok(old.execute(db).await?.rows_affected() + of_nobody.execute(db).await?.rows_affected())
 }
 
-/// A top-up's attempts.
-pub(super) async fn attempts_of(db: &PgPool, top_up_id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+/// A top-up's last attempts.
+pub(super) async fn attempts_of(db: impl PgExecutor<'_>, top_up_id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "select id from payment_attempts where top_up_id = $1 order by created_at desc, id desc limit 10",
         top_up_id

@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 /// How many of one customer may be pending at once.
 const MOST_PENDING: i64 = 20;
+/// How often the payment of one may be begun: each attempt is asked about for as long as it may be paid, and longer.
+const MOST_ATTEMPTS: usize = 10;
 /// How long one request may take to have a page made: less than a request may take in all.
 const CALL: Duration = Duration::from_secs(10);
 /// How long somebody who calls a top-up off waits for the gateway's word.
@@ -46,6 +48,9 @@ pub enum TopUpError {
     /// Too many are pending.
     #[error("{MOST_PENDING} top-ups are pending already; pay or cancel one of them first")]
     TooManyPending,
+    /// Too many attempts.
+    #[error("its payment was begun {MOST_ATTEMPTS} times already; cancel it and begin a new one")]
+    TooManyAttempts,
     /// It was decided.
     #[error("the top-up is {} already", .0.as_str())]
     Decided(Status),
@@ -198,6 +203,10 @@ async fn again(state: &State, before: &Attempt, method: Option<&str>) -> Result<
             Some(last) if locked.status == Status::Pending => Ok(last),
             _ => Err(TopUpError::Decided(locked.status)),
         };
+    }
+    if store::attempts_of(&mut *tx, before.top_up_id).await?.len() >= MOST_ATTEMPTS {
+        tx.rollback().await?;
+        return Err(TopUpError::TooManyAttempts);
     }
     store::close(&mut tx, before.id, true, now).await?;
     store::set_method(&mut tx, before.transaction_id, method).await?;

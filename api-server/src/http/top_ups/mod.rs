@@ -127,6 +127,7 @@ impl From<TopUpError> for Problem {
             }
             TopUpError::Method(error) => Self::field(Code::Invalid, "amount", error.to_string()),
             TopUpError::TooManyPending => Self::with(Code::TooManyTopUps, format!("{error}.")),
+            TopUpError::TooManyAttempts => Self::with(Code::TopUpTooManyAttempts, format!("{error}.")),
             TopUpError::Decided(status) => {
                 Self::with(Code::TopUpDecided, format!("The top-up is {}.", status.as_str()))
             }
