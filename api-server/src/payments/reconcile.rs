@@ -22,8 +22,12 @@ const AT_ONCE: usize = 8;
 const TAKEN: SignedDuration = SignedDuration::from_mins(3);
 /// How long the gateway may give no answer until a top-up whose time is over counts as expired all the same.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
-/// Between two tries while it gives none.
+/// Between two tries while it gives none: first, and at most; and at most where trying again won't help.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+const AGAIN_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
+const AGAIN_IN_VAIN: SignedDuration = SignedDuration::from_hours(6);
+/// After how long in vain, some ten tries, somebody is told.
+const IN_VAIN: SignedDuration = SignedDuration::from_mins(10);
 /// How far back the daily comparison looks, and how often it is made.
 const COMPARED: SignedDuration = SignedDuration::from_hours(3 * 24);
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
@@ -38,6 +42,11 @@ const PAID: [i64; 11] = [1, 2, 3, 4, 5, 6, 7, 14, 30, 60, 90];
 /// When a new attempt is asked about first.
 pub(super) fn first_check(created_at: Timestamp) -> Timestamp {
     clock::after(created_at, SignedDuration::from_secs(UNPAID[0]))
+}
+
+/// The pause until the next try: a quarter of the time for which it has failed.
+fn pause(failing_for: SignedDuration, is_in_vain: bool) -> SignedDuration {
+    (failing_for / 4).clamp(AGAIN, if is_in_vain { AGAIN_IN_VAIN } else { AGAIN_AT_MOST })
 }
 
 /// When it is asked about next; none: not any more.
@@ -101,16 +110,10 @@ async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
     let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
     let settled = settle::settle(state, attempt.id, None, Source::Asked).await;
     let now = state.clock.now();
-    let failing_since = match &settled {
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(%error, order_id = %attempt.order_id(), "the gateway can't be asked about a payment; it is asked again");
-            Some(due.failing_since.unwrap_or(now))
-        }
-    };
-    if attempt.cancel_wanted {
-        top_up::call_off(state, &attempt).await;
+    if let Err(error) = &settled {
+        tracing::warn!(%error, order_id = %attempt.order_id(), "the gateway can't be asked about a payment; it is asked again");
     }
+    let called_off = if attempt.cancel_wanted { top_up::call_off(state, &attempt).await } else { Ok(()) };
     // As it is now: it may have been paid.
     let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
     // One that another has taken the place of does not end the top-up.
@@ -121,16 +124,34 @@ async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
         end(state, attempt.id, is_known).await?;
         if settled.as_ref().is_ok_and(|outcome| outcome.is_pending) {
             // It is past its end there too, and was not told so: it shall not be paid any more.
-            top_up::call_off(state, &attempt).await;
+            drop(top_up::call_off(state, &attempt).await);
         }
     }
-    let is_paid = matches!(attempt.status, Status::Completed | Status::Reversed);
-    let next = match failing_since {
-        Some(_) => Some(clock::after(now, AGAIN)),
-        None if attempt.cancel_wanted => Some(clock::after(now, AGAIN)),
-        None => next_check(&attempt, is_paid, now),
+    let failed = settled.err().or(called_off.err());
+    look_again(state, &attempt, due.failing_since, failed, now).await
+}
+
+/// Notes when an attempt is asked about next; of what fails for long by itself, somebody is told.
+async fn look_again(
+    state: &State,
+    attempt: &Attempt,
+    failing_since: Option<Timestamp>,
+    failed: Option<SettleError>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let Some(error) = failed else {
+        let is_paid = matches!(attempt.status, Status::Completed | Status::Reversed);
+        let next = next_check(attempt, is_paid, now);
+        return store::check_again(&state.db, attempt.id, next, None).await;
     };
-    store::check_again(&state.db, attempt.id, next, failing_since).await
+    let since = failing_since.unwrap_or(now);
+    let failing_for = now.duration_since(since);
+    let next = clock::after(now, pause(failing_for, error.is_lasting()));
+    store::check_again(&state.db, attempt.id, Some(next), Some(since)).await?;
+    if failing_for >= IN_VAIN && error.is_lasting() {
+        settle::give_notice(state, &attempt.order_id().to_string(), &error).await?;
+    }
+    Ok(())
 }
 
 async fn end(state: &State, attempt_id: Uuid, had_chosen: bool) -> Result<(), sqlx::Error> {
@@ -243,6 +264,18 @@ mod tests {
     #[test]
     fn what_is_not_paid_is_asked_about_soon_at_its_end_and_a_day_later() {
         assert_eq!(times(false), [10, 60, 360, 24 * 60, 48 * 60]);
+    }
+
+    #[test]
+    fn it_is_tried_again_ten_times_before_somebody_is_told_and_then_seldom() {
+        let (mut failing_for, mut tries) = (SignedDuration::ZERO, 1);
+        while failing_for < IN_VAIN {
+            failing_for += pause(failing_for, true);
+            tries += 1;
+        }
+        assert_eq!(tries, 10);
+        let week = SignedDuration::from_hours(7 * 24);
+        assert_eq!((pause(week, false), pause(week, true)), (AGAIN_AT_MOST, AGAIN_IN_VAIN));
     }
 
     #[test]

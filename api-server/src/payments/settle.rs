@@ -10,7 +10,7 @@ use super::{
     top_up::TOO_LATE,
 };
 use crate::{
-    clock,
+    clock, db,
     ledger::{self, Direction, House, Kind, Move, PostError, Posting, Purse},
     mail,
     money::Rupiah,
@@ -25,6 +25,9 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
+
+/// The most characters of what a finding is about.
+const LONGEST_SUBJECT: usize = 200;
 
 /// Why a payment's state is not known or not booked. What was done is done again.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,34 @@ pub enum SettleError {
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl SettleError {
+    /// Whether it is the same however often it is tried, until somebody does something about it. That nobody answers is not.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Off | Self::Gateway(CallError::Unknown(_) | CallError::Unauthorised) => false,
+            Self::Post(PostError::Database(error)) | Self::Database(error) => db::is_refused(error),
+            Self::Gateway(_) | Self::Post(_) => true,
+        }
+    }
+}
+
+/// Notes that an order can't be settled though it was tried again and again.
+pub(super) async fn give_notice(
+    state: &State,
+    order_id: &str,
+    error: &SettleError,
+) -> Result<(), sqlx::Error> {
+    let attempt = match OrderId::parse(order_id) {
+        Ok(ours) => store::attempt(&state.db, ours.attempt()).await?,
+        Err(_) => None,
+    };
+    let subject: String = order_id.chars().take(LONGEST_SUBJECT).collect();
+    let detail = json!({"order_id": subject, "error": error.to_string()});
+    let top_up_id = attempt.map(|attempt| attempt.top_up_id);
+    let found = Found { kind: findings::UNSETTLED, subject: &subject, top_up_id, detail };
+    findings::note_now(state, &found).await.map(drop)
 }
 
 /// How it was learnt.

@@ -213,7 +213,7 @@ async fn again(state: &State, before: &Attempt, method: Option<&str>) -> Result<
     let new = attempt(before.top_up_id, before.amount, now, before.expires_at);
     store::insert_attempt(&mut tx, &new).await?;
     tx.commit().await?;
-    call_off(state, before).await;
+    drop(call_off(state, before).await);
     store::attempt(&state.db, new.id).await?.ok_or(TopUpError::Missing)
 }
 
@@ -338,20 +338,23 @@ pub async fn cancel(state: &State, user_id: Uuid, id: Uuid) -> Result<TopUp, Top
     wallet::decide(&mut tx, locked.transaction_id, Status::Cancelled, now).await?;
     store::close(&mut tx, locked.id, true, now).await?;
     tx.commit().await?;
-    call_off(state, &locked).await;
+    drop(call_off(state, &locked).await);
     read(state, user_id, id).await
 }
 
 /// Tells the gateway that nobody pays an attempt any more. Where it gives no answer it is told again when the attempt is looked at next.
-pub(super) async fn call_off(state: &State, attempt: &Attempt) {
+///
+/// # Errors
+/// [`SettleError`], of which the log tells.
+pub(super) async fn call_off(state: &State, attempt: &Attempt) -> Result<(), SettleError> {
     let done = called_off(state, attempt).await;
     let kept = match done {
         Ok(()) => store::cancelled(&state.db, attempt.id).await.map_err(SettleError::from),
         Err(error) => Err(error),
     };
-    if let Err(error) = kept {
+    kept.inspect_err(|error| {
         tracing::warn!(%error, top_up.id = %attempt.top_up_id, "the gateway can't be told yet that a payment is called off");
-    }
+    })
 }
 
 async fn called_off(state: &State, attempt: &Attempt) -> Result<(), SettleError> {

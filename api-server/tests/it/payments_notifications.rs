@@ -58,6 +58,43 @@ async fn what_is_not_signed_by_the_gateway_is_refused_and_kept_for_whoever_looks
 }
 
 #[tokio::test]
+async fn what_can_not_be_booked_however_often_it_is_tried_is_told_and_booked_once_it_can() -> Result<()> {
+    let story = Story::new().await?;
+    let (till, id) = (&story.till, story.begins(50_000).await?);
+    // Two ways lead there: what is told, and what is asked about.
+    till.sql("alter table gateway_payments add constraint planted check (status <> 'settlement')")?;
+    till.pays(&id, Pays::BcaVa)?;
+    let failed = async |from: &str| {
+        let sql = format!("select count(*) from {from}");
+        e2e::wait::until("it to fail", BOUND, async || Ok((till.sql(&sql)? != "0").then_some(()))).await
+    };
+    failed("payment_notifications where last_error is not null").await?;
+    assert_eq!(till.findings()?, NONE);
+    till.sql("update payment_notifications set attempts = 9, next_attempt_at = received_at")?;
+    let found = async || {
+        e2e::wait::until("it to be found", BOUND, async || {
+            Ok((till.findings()? == ["UNSETTLED"]).then_some(()))
+        })
+        .await
+    };
+    found().await?;
+    till.sql("delete from payment_findings; update payment_attempts set next_check_at = created_at")?;
+    failed("payment_attempts where failing_since is not null").await?;
+    assert_eq!(till.findings()?, NONE);
+    till.sql("update payment_attempts set failing_since = created_at - interval '1 day', next_check_at = created_at")?;
+    found().await?;
+    let detail = till.sql("select (top_up_id is not null) || ' ' || subject from payment_findings")?;
+    assert_eq!(detail, format!("true {}", till.order(&id)?));
+    // Hours until the next try.
+    till.advance(SignedDuration::from_hours(1));
+    let pauses = "select count(*) from payment_attempts where next_check_at > now() + interval '4 hours'";
+    assert_eq!(till.sql(pauses)?, "1");
+    till.sql("alter table gateway_payments drop constraint planted")?;
+    till.sql("update payment_notifications set next_attempt_at = received_at")?;
+    story.stands(&id, "COMPLETED", 50_000).await
+}
+
+#[tokio::test]
 async fn nobody_fills_the_database_with_what_is_forged() -> Result<()> {
     let till = Till::new().await?;
     let body = json!({"order_id": "x", "status_code": "200", "gross_amount": "1.00", "signature_key": "no"});

@@ -495,7 +495,7 @@ async fn without_the_gateways_word_nothing_expires_for_an_hour_and_what_was_paid
         story.till.comes(&story.ayu, id, "EXPIRED").await?;
     }
     story.till.gateway.clear_rules();
-    story.later(SignedDuration::from_mins(2)).await?;
+    story.later(SignedDuration::from_mins(11)).await?;
     story.till.comes(&story.ayu, &paid, "COMPLETED").await?;
     story.stands(&unpaid, "EXPIRED", 60_000).await?;
     assert_eq!(story.till.findings()?, ["LATE_SETTLEMENT", "MISSED_NOTIFICATION"]);
