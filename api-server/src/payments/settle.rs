@@ -19,7 +19,7 @@ use crate::{
     wallet::{self, New, Status},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
@@ -28,6 +28,8 @@ use uuid::Uuid;
 
 /// The most characters of what a finding is about.
 const LONGEST_SUBJECT: usize = 200;
+/// How long a notification may take: what was settled longer ago, and is found by asking, no notification has told.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why a payment's state is not known or not booked. What was done is done again.
 #[derive(Debug, thiserror::Error)]
@@ -260,7 +262,9 @@ async fn booked(
     if seen.status == Told::Expire && is_over && attempt.status == Status::Pending && attempt.is_open {
         outcome.moved |= expire(db, &attempt, before.is_some(), now).await?;
     }
-    if source == Source::Asked && (verdict.credit.is_some() || !verdict.take_back.is_empty()) {
+    let money_moves = verdict.credit.is_some() || !verdict.take_back.is_empty();
+    let is_on_its_way = seen.settled_at.is_some_and(|at| now < clock::after(at, TOLD_WITHIN));
+    if source == Source::Asked && money_moves && !is_on_its_way {
         also.push((findings::MISSED_NOTIFICATION, "found by asking, no notification had told"));
     }
     note_findings(state, db, &attempt, seen, &verdict, &also, now).await?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use api_server::payments::midtrans::notification::{LARGEST, signature};
+use api_server::payments::settle::{self, Source};
 use e2e::midtrans::{Act, Fault, Forgery, Method as Pays, On, Release, Rule, Verb};
 use futures::future::try_join_all;
 use jiff::SignedDuration;
@@ -92,6 +93,24 @@ async fn what_can_not_be_booked_however_often_it_is_tried_is_told_and_booked_onc
     till.sql("alter table gateway_payments drop constraint planted")?;
     till.sql("update payment_notifications set next_attempt_at = received_at")?;
     story.stands(&id, "COMPLETED", 50_000).await
+}
+
+#[tokio::test]
+async fn what_is_found_by_asking_while_its_notification_may_be_on_its_way_is_no_missed_one() -> Result<()> {
+    let story = Story::new().await?;
+    let (till, state) = (&story.till, story.till.state()?);
+    till.gateway.add_rules(vec![Rule::new(On::Notification, Fault::Drop)])?;
+    for (amount, minutes, found) in [(50_000, 0, ""), (60_000, 6, "MISSED_NOTIFICATION")] {
+        let id = story.begins(amount).await?;
+        let order = till.order(&id)?;
+        till.pays(&id, Pays::BcaVa)?;
+        till.advance(SignedDuration::from_mins(minutes));
+        let attempt = uuid::Uuid::try_parse(order.trim_start_matches("tu-"))?;
+        settle::settle(&state, attempt, None, Source::Asked).await?;
+        assert_eq!(till.findings()?.join(" "), found);
+        till.comes(&story.ayu, &id, "COMPLETED").await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -263,6 +263,8 @@ async fn comparison_names_what_is_planted(year: &mut Year) -> Result<()> {
     let ghost = seen(&order, "ghost", Told::Settlement, amount.parse()?)?;
     let attempt = Uuid::try_parse(order.trim_start_matches("tu-"))?;
     settle::book(&year.state, attempt, &ghost, Source::Told).await?;
+    // Until then a notification may still be on its way.
+    year.till.advance(SignedDuration::from_mins(6));
     let since = year.till.world.clock.now().checked_sub(SignedDuration::from_hours(1))?;
     // The daily one may have been at it before; what is named is named once.
     let compared = reconcile::compare(&year.state, since).await?;
