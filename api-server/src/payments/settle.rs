@@ -149,10 +149,12 @@ pub(super) async fn ask(state: &State, client: &Client, id: &str) -> Result<Opti
     Ok(answer?)
 }
 
-/// The gateway does not know our key: nothing works until somebody mends that.
+/// The gateway does not know our key: nothing works until somebody mends that. Noted once a day, so that it comes back though somebody has
+/// settled what was found then.
 pub(super) async fn key_refused(state: &State) -> Result<(), sqlx::Error> {
     let detail = json!({"do": "look at the server key and the environment"});
-    let found = Found { kind: findings::KEY_REFUSED, subject: "midtrans", top_up_id: None, detail };
+    let subject = format!("midtrans {}", state.clock.now().strftime("%F"));
+    let found = Found { kind: findings::KEY_REFUSED, subject: &subject, top_up_id: None, detail };
     findings::note_now(state, &found).await.map(drop)
 }
 
