@@ -1,12 +1,12 @@
-//! Asking by ourselves: what stays pending, at its end and a day later; what was paid, for weeks, since banks take money back late. And once a
-//! day everything of the last days is compared.
+//! Asking by ourselves: what stays pending, at its end and a day later; what was paid, for weeks, since banks take money back late. Once a
+//! day everything of the last days is compared besides (`comparison`).
 
 use super::{
-    Attempt, Comparison, Due,
+    Attempt, Due,
     settle::{self, SettleError, Source},
     store, top_up,
 };
-use crate::{clock, random, state::State, wallet::Status};
+use crate::{clock, state::State, wallet::Status};
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
@@ -28,9 +28,6 @@ const AGAIN_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
 const AGAIN_IN_VAIN: SignedDuration = SignedDuration::from_hours(6);
 /// After how long in vain, some ten tries, somebody is told.
 const IN_VAIN: SignedDuration = SignedDuration::from_mins(10);
-/// How far back the daily comparison looks, and how often it is made.
-const COMPARED: SignedDuration = SignedDuration::from_hours(3 * 24);
-const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -80,9 +77,6 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
                 0
             }
         };
-        if let Err(error) = compare_daily(&state).await {
-            tracing::warn!(%error, "the daily comparison with the gateway failed; it is tried again");
-        }
         if asked == usize::try_from(MOST).unwrap_or(0) && !stop.is_cancelled() {
             continue;
         }
@@ -164,65 +158,6 @@ async fn end(state: &State, attempt_id: Uuid, had_chosen: bool) -> Result<(), sq
     tx.commit().await?;
     state.mail_is_due.notify_one();
     Ok(())
-}
-
-/// Once a day, by one replica.
-async fn compare_daily(state: &State) -> Result<(), SettleError> {
-    let now = state.clock.now();
-    let is_due = |last: Option<Timestamp>| last.is_none_or(|last| clock::after(last, DAILY) <= now);
-    if !is_due(store::last_comparison(&state.db).await?) {
-        return Ok(());
-    }
-    // The comparison itself writes in transactions of its own; two at once would only ask twice.
-    let mut alone = state.db.begin().await?;
-    let is_ours = store::alone(&mut alone, "payment comparison").await?
-        && is_due(store::last_comparison(&mut *alone).await?);
-    if !is_ours {
-        alone.rollback().await?;
-        return Ok(());
-    }
-    let nothing = Comparison { since: clock::before(now, COMPARED), asked: 0, differing: 0, unanswered: 0 };
-    // Noted first: the lock would not outlive an idle transaction's bound.
-    store::keep_comparison(&mut *alone, random::id(now), now, &nothing).await?;
-    alone.commit().await?;
-    let done = compare(state, nothing.since).await?;
-    store::keep_comparison(&state.db, random::id(now), now, &done).await?;
-    state.metrics.payments.compared(&done, now);
-    Ok(())
-}
-
-/// Asks about every attempt made or changed since; what differs is set right where that is possible, and noted.
-///
-/// # Errors
-/// As the database's; what the gateway does not answer is counted.
-pub async fn compare(state: &State, since: Timestamp) -> Result<Comparison, SettleError> {
-    settle::gateway(state)?;
-    let mut done = Comparison { since, asked: 0, differing: 0, unanswered: 0 };
-    let mut after = Uuid::nil();
-    loop {
-        let ids = store::since(&state.db, since, after, MOST).await?;
-        let Some(last) = ids.last() else { break };
-        after = *last;
-        done.asked += i64::try_from(ids.len()).unwrap_or(0);
-        let asked = stream::iter(ids).map(|id| settle::settle(state, id, None, Source::Asked));
-        for one in asked.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
-            match one {
-                Ok(outcome) => done.differing += i64::from(outcome.moved),
-                Err(error @ SettleError::Database(_)) => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "the gateway gives no answer about a payment");
-                    done.unanswered += 1;
-                }
-            }
-        }
-    }
-    tracing::info!(
-        asked = done.asked,
-        differing = done.differing,
-        unanswered = done.unanswered,
-        "payments compared with the gateway"
-    );
-    Ok(done)
 }
 
 #[cfg(test)]

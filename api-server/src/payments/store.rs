@@ -9,7 +9,7 @@ use crate::{
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Time;
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, Transaction};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -466,7 +466,7 @@ pub(super) async fn since(
     .await
 }
 
-/// When the last comparison was, and the place of the one who makes the next; none where somebody else is at it.
+/// When the last comparison that came to its end was begun.
 pub(super) async fn last_comparison(db: impl PgExecutor<'_>) -> Result<Option<Timestamp>, sqlx::Error> {
     let at = sqlx::query_scalar!("select max(at) as \"at: Time\" from payment_comparisons");
     Ok(at.fetch_one(db).await?.map(Time::to_jiff))
@@ -493,11 +493,20 @@ pub(super) async fn keep_comparison(
     .map(drop)
 }
 
-/// Whether nobody else has the lock of that name, which is held until the connection's transaction ends.
-pub(super) async fn alone(db: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!("select pg_try_advisory_xact_lock(hashtextextended($1, 11)) as \"ours!\"", name)
-        .fetch_one(db)
-        .await
+/// Locks until the transaction's end that only one replica compares at a time; none where another does.
+pub(super) async fn turn_to_compare(
+    db: &PgPool,
+) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
+    let mut tx = db.begin().await?;
+    let row = sqlx::query!(
+        "select pg_try_advisory_xact_lock(hashtextextended('payment comparison', 11)) as \"ours!\",
+                set_config('idle_in_transaction_session_timeout', '6h', true) as bound"
+    );
+    if row.fetch_one(&mut *tx).await?.ours {
+        return Ok(Some(tx));
+    }
+    tx.rollback().await?;
+    Ok(None)
 }
 
 /// Notes something that an administrator must know of; whether it is news.
@@ -644,7 +653,9 @@ pub(super) async fn attempts_of(db: impl PgExecutor<'_>, top_up_id: Uuid) -> Res
 pub(super) async fn standing(db: &PgPool, now: Timestamp) -> Result<super::metrics::Standing, sqlx::Error> {
     let row = sqlx::query!(
         "select (select count(*) from payment_findings where settled_at is null) as \"open!\", count(*) as \"waiting!\",
-                coalesce(extract(epoch from $1::timestamptz - min(received_at)), 0)::bigint as \"oldest!\"
+                coalesce(extract(epoch from $1::timestamptz - min(received_at)), 0)::bigint as \"oldest!\",
+                coalesce((select extract(epoch from at) from payment_comparisons order by at desc limit 1), 0)::bigint as \"compared_at!\",
+                coalesce((select unanswered from payment_comparisons order by at desc limit 1), 0) as \"unanswered!\"
          from payment_notifications where state = 'RECEIVED'",
         Time::from(now) as _
     )
@@ -654,6 +665,8 @@ pub(super) async fn standing(db: &PgPool, now: Timestamp) -> Result<super::metri
         open_findings: row.open,
         waiting: row.waiting,
         oldest_seconds: row.oldest.max(0),
+        compared_at: row.compared_at,
+        unanswered: row.unanswered,
     })
 }
 

@@ -503,6 +503,31 @@ async fn without_the_gateways_word_nothing_expires_for_an_hour_and_what_was_paid
 }
 
 #[tokio::test]
+async fn once_a_day_all_is_compared_by_one_replica_and_all_know_when() -> Result<()> {
+    let mut story = Story::new().await?;
+    let (paid, replica) = (story.paid(50_000, Pays::BcaVa).await?, story.till.replica().await?);
+    let (state, before) = (story.till.state()?, story.till.world.clock.now());
+    let compared = async |from: i64| {
+        e2e::wait::until("all to be compared", BOUND, async || {
+            let standing = api_server::payments::standing(&state.db, story.till.world.clock.now()).await?;
+            Ok((standing.compared_at >= from).then_some(standing))
+        })
+        .await
+    };
+    // The one of the beginning, of which nobody was to be told yet.
+    compared(1).await?;
+    story.till.gateway.add_rules(vec![Rule::new(On::Status, Fault::Http500)])?;
+    story.till.advance(SignedDuration::from_hours(25));
+    let standing = compared(before.as_second() + 24 * 60 * 60).await?;
+    assert_eq!(standing.unanswered, 1);
+    assert_eq!(story.till.sql("select count(*) from payment_comparisons where asked > 0")?, "1");
+    story.till.gateway.clear_rules();
+    drop(replica);
+    story.later(SignedDuration::ZERO).await?;
+    story.stands(&paid, "COMPLETED", 50_000).await
+}
+
+#[tokio::test]
 async fn without_a_gateway_nobody_tops_up_and_all_else_works() -> Result<()> {
     let world = World::new().await?;
     let ayu = world.user("ayu").await?;
