@@ -185,7 +185,7 @@ async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
     }
     let client = settle::gateway(state)?;
     // Order and transaction are told apart by the gateway alone: the transaction's id is not signed.
-    let seen = match &one.gateway_id {
+    let answer = match &one.gateway_id {
         Some(id) => match settle::ask(state, client, id).await {
             // Whatever was put there, it would be refused for ever; the order, which is signed, is asked about below.
             Err(SettleError::Gateway(CallError::Refused { .. } | CallError::Unreadable(_))) => None,
@@ -193,10 +193,10 @@ async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
         },
         None => None,
     };
-    if let Some(seen) = &seen
-        && let Some(attempt_id) = attempt_of(state, seen).await?
+    if let Some(answer) = &answer
+        && let Some(attempt_id) = attempt_of(state, &answer.seen).await?
     {
-        settle::book(state, attempt_id, seen, Source::Told).await?;
+        settle::book(state, attempt_id, answer, Source::Told).await?;
         return Ok(End::Done);
     }
     // The transaction is not ours or not there, and the order may be: that is what is signed.

@@ -155,6 +155,8 @@ struct Payment {
     credited: Rupiah,
     taken_back: Rupiah,
     keys: BTreeSet<String>,
+    /// When the gateway was asked for the answer that was booked last.
+    asked_at: Option<Timestamp>,
 }
 
 /// A top-up to be kept.

@@ -40,6 +40,9 @@ pub enum SettleError {
     /// The gateway gives no answer.
     #[error(transparent)]
     Gateway(#[from] CallError),
+    /// What the gateway said later was booked before.
+    #[error("a later answer of the gateway was booked meanwhile")]
+    Overtaken,
     /// The books.
     #[error(transparent)]
     Post(#[from] PostError),
@@ -52,7 +55,9 @@ impl SettleError {
     /// Whether it is the same however often it is tried, until somebody does something about it. That nobody answers is not.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Off | Self::Gateway(CallError::Unknown(_) | CallError::Unauthorised) => false,
+            Self::Off | Self::Overtaken | Self::Gateway(CallError::Unknown(_) | CallError::Unauthorised) => {
+                false
+            }
             Self::Post(PostError::Database(error)) | Self::Database(error) => db::is_refused(error),
             Self::Gateway(_) | Self::Post(_) => true,
         }
@@ -74,6 +79,15 @@ pub(super) async fn give_notice(
     let top_up_id = attempt.map(|attempt| attempt.top_up_id);
     let found = Found { kind: findings::UNSETTLED, subject: &subject, top_up_id, detail };
     findings::note_now(state, &found).await.map(drop)
+}
+
+/// What the gateway says of a transaction.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// It.
+    pub seen: Observed,
+    /// When it was asked, before it was answered.
+    pub asked_at: Timestamp,
 }
 
 /// How it was learnt.
@@ -116,15 +130,17 @@ pub async fn settle(
     let order = OrderId::of(attempt_id).to_string();
     let mut ids: BTreeSet<&str> = known.iter().map(|(id, ..)| id.as_str()).chain(hint).collect();
     let mut outcome = Outcome::default();
-    if let Some(seen) = ask(state, client, &order).await? {
-        ids.remove(seen.transaction_id.as_str());
-        outcome = outcome.and(book(state, attempt_id, &seen, source).await?);
+    if let Some(answer) = ask(state, client, &order).await? {
+        ids.remove(answer.seen.transaction_id.as_str());
+        outcome = outcome.and(book(state, attempt_id, &answer, source).await?);
     }
     // What an order paid before, and what can be asked for by its own id alone.
     for id in ids {
         match ask(state, client, id).await? {
-            Some(seen) if belongs(&seen, attempt_id, known.iter().any(|(known, ..)| known == id)) => {
-                outcome = outcome.and(book(state, attempt_id, &seen, source).await?);
+            Some(answer)
+                if belongs(&answer.seen, attempt_id, known.iter().any(|(known, ..)| known == id)) =>
+            {
+                outcome = outcome.and(book(state, attempt_id, &answer, source).await?);
             }
             None if known.iter().any(|(known, _, credited)| known == id && *credited) => {
                 let detail = json!({"order_id": order});
@@ -140,13 +156,14 @@ pub async fn settle(
 }
 
 /// One question, counted.
-pub(super) async fn ask(state: &State, client: &Client, id: &str) -> Result<Option<Observed>, SettleError> {
+pub(super) async fn ask(state: &State, client: &Client, id: &str) -> Result<Option<Answer>, SettleError> {
+    let asked_at = state.clock.now();
     let answer = client.status(id).await;
     state.metrics.payments.called("status", answer.as_ref().err().map_or("ok", CallError::label));
     if answer == Err(CallError::Unauthorised) {
         key_refused(state).await?;
     }
-    Ok(answer?)
+    Ok(answer?.map(|seen| Answer { seen, asked_at }))
 }
 
 /// The gateway does not know our key: nothing works until somebody mends that. Noted once a day, so that it comes back though somebody has
@@ -188,11 +205,11 @@ impl Outcome {
 pub async fn book(
     state: &State,
     attempt_id: Uuid,
-    seen: &Observed,
+    answer: &Answer,
     source: Source,
 ) -> Result<Outcome, SettleError> {
     let (mut tx, now) = (state.db.begin().await?, state.clock.now());
-    let done = booked(state, &mut tx, attempt_id, seen, source, now).await;
+    let done = booked(state, &mut tx, attempt_id, answer, source, now).await;
     match done {
         Ok(outcome) => {
             tx.commit().await?;
@@ -211,10 +228,11 @@ async fn booked(
     state: &State,
     db: &mut PgConnection,
     attempt_id: Uuid,
-    seen: &Observed,
+    answer: &Answer,
     source: Source,
     now: Timestamp,
 ) -> Result<Outcome, SettleError> {
+    let Answer { seen, asked_at } = answer;
     let Some(attempt) = store::locked(db, attempt_id).await? else { return Ok(Outcome::default()) };
     let before = store::payment(db, &seen.transaction_id).await?;
     if before.as_ref().is_some_and(|before| before.attempt_id != attempt_id) {
@@ -223,9 +241,16 @@ async fn booked(
     }
     let known = known(&attempt, before.as_ref());
     let verdict = judge::judge(attempt.amount, &known, seen);
+    let asked_before = before.as_ref().and_then(|before| before.asked_at);
+    if asked_before.is_some_and(|before| *asked_at < before) && !moves_on(known.standing, &seen.status) {
+        // How it stands is known from a later answer; what this one would move is asked about once more.
+        let is_known = Outcome { is_known: true, ..Outcome::default() };
+        return if verdict.moves(&known) { Err(SettleError::Overtaken) } else { Ok(is_known) };
+    }
     let is_pending = matches!(seen.status, Told::Pending | Told::Authorize);
     let mut outcome = Outcome { moved: verdict.moves(&known), is_known: true, is_pending };
     let mut after = before.clone().unwrap_or_else(|| Payment::new(attempt_id));
+    after.asked_at = asked_before.max(Some(*asked_at));
     let told = seen.status.as_str().to_lowercase();
     let mut also = Vec::new();
     if let Some(credit) = verdict.credit {
@@ -234,25 +259,15 @@ async fn booked(
         }
         attempt_done(db, &attempt, now).await?;
     }
-    let parts = parts(&attempt, &verdict);
     if before.is_none() || outcome.moved || told != after.status {
         after.standing = verdict.standing;
         after.status = told;
         // The row that its refunds refer to.
         keep(db, seen, &after, now).await?;
+    } else if after.asked_at != asked_before {
+        store::confirm_payment(db, &seen.transaction_id, *asked_at).await?;
     }
-    for part in &parts {
-        take_back(db, &attempt, &mut after, part, seen, now).await?;
-    }
-    if !parts.is_empty() {
-        keep(db, seen, &after, now).await?;
-    }
-    for key in verdict.keys.difference(&known.keys) {
-        if !parts.iter().any(|part| part.key == *key) {
-            let part = TakeBack { key: key.clone(), amount: Rupiah::ZERO, kind: judge::Kind::Refund };
-            store::keep_refund(db, &seen.transaction_id, &part, None, now).await?;
-        }
-    }
+    take_all_back(db, &attempt, &mut after, (&known, &verdict), seen, now).await?;
     if verdict.standing == judge::Standing::Reversed
         && let Some(credited_by) = after.credited_by
         && after.taken_back == after.credited
@@ -273,6 +288,43 @@ async fn booked(
     Ok(outcome)
 }
 
+/// Whether what was seen can only have come after what is known, whenever it was asked for: nothing becomes pending again, and what went
+/// back stays so, unlike what a bank has taken.
+fn moves_on(known: judge::Standing, seen: &Told) -> bool {
+    match known {
+        judge::Standing::Pending => true,
+        judge::Standing::Paid | judge::Standing::PartlyReversed => {
+            matches!(seen, Told::Refund | Told::PartialRefund)
+        }
+        judge::Standing::Unpaid | judge::Standing::Reversed => false,
+    }
+}
+
+/// Takes back what is to be taken back, and keeps the keys of all that went back.
+async fn take_all_back(
+    db: &mut PgConnection,
+    attempt: &Attempt,
+    after: &mut Payment,
+    (known, verdict): (&Known, &Verdict),
+    seen: &Observed,
+    now: Timestamp,
+) -> Result<(), SettleError> {
+    let parts = parts(attempt, verdict);
+    for part in &parts {
+        take_back(db, attempt, after, part, seen, now).await?;
+    }
+    if !parts.is_empty() {
+        keep(db, seen, after, now).await?;
+    }
+    for key in verdict.keys.difference(&known.keys) {
+        if !parts.iter().any(|part| part.key == *key) {
+            let part = TakeBack { key: key.clone(), amount: Rupiah::ZERO, kind: judge::Kind::Refund };
+            store::keep_refund(db, &seen.transaction_id, &part, None, now).await?;
+        }
+    }
+    Ok(())
+}
+
 impl Payment {
     fn new(attempt_id: Uuid) -> Self {
         Self {
@@ -283,6 +335,7 @@ impl Payment {
             credited: Rupiah::ZERO,
             taken_back: Rupiah::ZERO,
             keys: BTreeSet::new(),
+            asked_at: None,
         }
     }
 }

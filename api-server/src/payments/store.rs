@@ -298,7 +298,7 @@ pub(super) async fn cancelled(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> 
 /// What is known of a payment.
 pub(super) async fn payment(db: &mut PgConnection, gateway_id: &str) -> Result<Option<Payment>, sqlx::Error> {
     let row = sqlx::query!(
-        "select p.attempt_id, p.status, p.standing, p.credited_by, p.credited, p.taken_back,
+        "select p.attempt_id, p.status, p.standing, p.credited_by, p.credited, p.taken_back, p.asked_at as \"asked_at: Time\",
                 coalesce((select array_agg(r.key) from gateway_refunds r where r.gateway = p.gateway and r.gateway_id = p.gateway_id), '{}') as \"keys!\"
          from gateway_payments p where p.gateway = 'MIDTRANS' and p.gateway_id = $1",
         gateway_id
@@ -314,6 +314,7 @@ pub(super) async fn payment(db: &mut PgConnection, gateway_id: &str) -> Result<O
             credited: rupiah(row.credited)?,
             taken_back: rupiah(row.taken_back)?,
             keys: row.keys.into_iter().collect::<BTreeSet<_>>(),
+            asked_at: row.asked_at.map(Time::to_jiff),
         })
     })
     .transpose()
@@ -354,14 +355,16 @@ pub(super) async fn keep_payment(
     gross: Rupiah,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let Payment { attempt_id, status, standing, credited_by, credited, taken_back, keys: _ } = payment;
+    let Payment { attempt_id, status, standing, credited_by, credited, taken_back, keys: _, asked_at } =
+        payment;
     sqlx::query!(
         "insert into gateway_payments
-             (gateway_id, attempt_id, status, payment_type, standing, gross_amount, credited_by, credited, taken_back, first_seen_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+             (gateway_id, attempt_id, status, payment_type, standing, gross_amount, credited_by, credited, taken_back, asked_at, first_seen_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $10)
          on conflict (gateway, gateway_id) do update set status = excluded.status, payment_type = excluded.payment_type,
              standing = excluded.standing, gross_amount = excluded.gross_amount, credited_by = excluded.credited_by,
-             credited = excluded.credited, taken_back = excluded.taken_back, updated_at = excluded.updated_at",
+             credited = excluded.credited, taken_back = excluded.taken_back, asked_at = excluded.asked_at,
+             updated_at = excluded.updated_at",
         gateway_id,
         attempt_id,
         status,
@@ -372,6 +375,23 @@ pub(super) async fn keep_payment(
         credited.get(),
         taken_back.get(),
         Time::from(now) as _,
+        asked_at.map(Time::from) as _,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Notes that what is known of a payment was so when the gateway was asked last.
+pub(super) async fn confirm_payment(
+    db: &mut PgConnection,
+    gateway_id: &str,
+    asked_at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update gateway_payments set asked_at = $2 where gateway = 'MIDTRANS' and gateway_id = $1",
+        gateway_id,
+        Time::from(asked_at) as _,
     )
     .execute(db)
     .await

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use api_server::ledger::verify::{Fault, Scope};
 use api_server::ledger::{PostError, checkpoint};
 use api_server::payments::midtrans::Status as Told;
-use api_server::payments::settle::{self, Source};
+use api_server::payments::settle::{self, Answer, Source};
 use api_server::payments::{comparison, reconcile};
 use api_server::state::State;
 use e2e::midtrans::{Act, Fault as Wrong, Method as Pays, On, Rule, Verb};
@@ -260,7 +260,8 @@ async fn comparison_names_what_is_planted(year: &mut Year) -> Result<()> {
     let (_, id) = year.begins().await?;
     let order = year.till.order(&id)?;
     let amount = year.till.sql(&format!("select amount from payment_attempts where order_id = '{order}'"))?;
-    let ghost = seen(&order, "ghost", Told::Settlement, amount.parse()?)?;
+    let seen = seen(&order, "ghost", Told::Settlement, amount.parse()?)?;
+    let ghost = Answer { seen, asked_at: year.state.clock.now() };
     let attempt = Uuid::try_parse(order.trim_start_matches("tu-"))?;
     settle::book(&year.state, attempt, &ghost, Source::Told).await?;
     // Until then a notification may still be on its way.
