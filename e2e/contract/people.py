@@ -275,6 +275,7 @@ ADMINISTRATORS = {
     "POST /api/v1/wallet/top-ups/{id}/pay": lambda: {"id": own_top_up()["id"], "body": {}},
     "POST /api/v1/wallet/top-ups/{id}/sync": lambda: {"id": own_top_up()["id"]},
     "POST /api/v1/wallet/top-ups/{id}/cancel": lambda: {"id": own_top_up()["id"]},
+    "GET /api/v1/admin/billing/payments": lambda: {"query": {"of": own_top_up()["id"]}},
     "POST /api/v1/admin/billing/findings/{id}/settle": lambda: {"id": a_finding(), "body": {"note": "Contract"}},
     "DELETE /api/v1/me": lambda: {"body": good_bye()},
     "DELETE /api/v1/me/sessions/{id}": lambda: {"id": another_session()},

@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod findings;
 pub mod inbox;
+pub mod inquiry;
 pub mod judge;
 pub mod methods;
 pub mod metrics;

@@ -1,5 +1,7 @@
 //! All SQL about payments.
 
+pub(super) mod inquiry;
+
 use super::{Attempt, Comparison, Due, NewAttempt, NewTopUp, Payment, TopUp, findings::Found};
 use crate::{
     money::Rupiah,

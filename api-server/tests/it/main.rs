@@ -9,6 +9,7 @@ mod database;
 mod ledger;
 mod mail;
 mod payments_books;
+mod payments_inquiry;
 mod payments_leaving;
 mod payments_mapping;
 mod payments_notifications;
