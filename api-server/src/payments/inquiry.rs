@@ -155,7 +155,7 @@ pub async fn find(state: &State, text: &str) -> Result<Option<Inquiry>, TopUpErr
     let ids = payments.iter().map(|one| one.gateway_id.clone());
     let subjects: Vec<String> = orders.chain(ids).chain([text.to_owned()]).collect();
     let notifications = store::inquiry::notifications(&state.db, &subjects).await?;
-    let findings = store::inquiry::findings(&state.db, found.map(|(id, _)| id), &subjects).await?;
+    let findings = store::findings_about(&state.db, found.map(|(id, _)| id), &subjects).await?;
     let is_known = top_up.is_some() || !notifications.is_empty() || !findings.is_empty();
     Ok(is_known.then_some(Inquiry { top_up, attempts, payments, notifications, findings }))
 }

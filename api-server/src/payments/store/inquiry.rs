@@ -1,10 +1,7 @@
 //! What is known of one payment, in all tables.
 
-use super::{FindingRow, rupiah};
-use crate::payments::{
-    findings::Finding,
-    inquiry::{About, Held, Told, Try},
-};
+use super::rupiah;
+use crate::payments::inquiry::{About, Held, Told, Try};
 use jiff_sqlx::Timestamp as Time;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -117,22 +114,4 @@ pub(in crate::payments) async fn notifications(
         last_error: row.last_error,
     });
     Ok(told.collect())
-}
-
-/// What was found of a top-up or of one of these.
-pub(in crate::payments) async fn findings(
-    db: &PgPool,
-    top_up_id: Option<Uuid>,
-    subjects: &[String],
-) -> Result<Vec<Finding>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        FindingRow,
-        "select id, kind, subject, top_up_id, detail, found_at as \"found_at: Time\", settled_at as \"settled_at: Time\", settled_by, note
-         from payment_findings where top_up_id = $1 or subject = any($2) order by id desc limit 100",
-        top_up_id,
-        subjects,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
 }
