@@ -123,6 +123,9 @@ pub struct Http {
     /// Requests a minute that one user may make
     #[arg(long, env = "NAKHODA_RATE_PER_USER", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_per_user: u32,
+    /// Requests a minute that one user may make to begin, pay or cancel a top-up: each may call the payment gateway
+    #[arg(long, env = "NAKHODA_RATE_TOP_UPS_PER_USER", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_top_ups_per_user: u32,
 }
 
 /// How passwords are hashed.

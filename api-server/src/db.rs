@@ -161,6 +161,14 @@ async fn last_applied(pool: &PgPool) -> Result<Option<i64>, DatabaseError> {
     Ok(sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(pool).await?)
 }
 
+/// Whether the same would fail again however often it is tried: what is written breaks a rule, or what is read is not what it should be.
+pub fn is_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let is_rule = |code: &str| ["22", "23", "P0"].iter().any(|class| code.starts_with(class));
+    let is_unreadable = matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. });
+    is_unreadable || code.is_some_and(|code| is_rule(&code))
+}
+
 /// Whether an error says that a unique index has the value already.
 pub fn is_taken(error: &sqlx::Error, index: &str) -> bool {
     error

@@ -11,7 +11,7 @@ use crate::{
         sender::{Sender, SenderError},
     },
     metrics::Metrics,
-    payments::{self, Payments, inbox, reconcile},
+    payments::{self, Payments, comparison, inbox, reconcile},
     secret_key::SecretKey,
     sessions::{self, cache::Cache, keys::Keys},
     state::State,
@@ -122,6 +122,7 @@ pub async fn serve(
     if state.payments.gateway.is_some() {
         work.spawn(inbox::run(Arc::clone(&state), stop.clone()));
         work.spawn(reconcile::run(Arc::clone(&state), stop.clone()));
+        work.spawn(comparison::run(Arc::clone(&state), stop.clone()));
     } else {
         tracing::warn!("no server key of Midtrans is named: nobody can top up");
     }

@@ -108,6 +108,10 @@ class Caller:
         post("/auth/password/reset", {"token": mailed_token(self.email), "password": PASSWORD})
         return log_in(self.email, PASSWORD)["tokens"]["access_token"]
 
+    def begin_anew(self) -> None:
+        """The next one, who has nothing yet."""
+        self._token = self._make_another()
+
     def look_at(self, case, response) -> None:
         """Forgets the token where its session has ended or its user may no more what it could."""
         if response.status_code not in (401, 403) or case.headers.get("Authorization") != f"Bearer {self._token}":
@@ -232,6 +236,12 @@ def a_finding() -> str:
     raise RuntimeError("a top-up that was paid twice is not noted within 30 s")
 
 
+def good_bye() -> dict:
+    """How the caller leaves for good: somebody who has no money here."""
+    CALLER.begin_anew()
+    return {"password": PASSWORD, "erase": True}
+
+
 # Calls that are right, where that takes something which nobody can guess.
 PUBLIC = {
     "POST /api/v1/auth/register": lambda: {"body": {"email": new_email(), "password": PASSWORD, "name": "Contract"}},
@@ -265,7 +275,9 @@ ADMINISTRATORS = {
     "POST /api/v1/wallet/top-ups/{id}/pay": lambda: {"id": own_top_up()["id"], "body": {}},
     "POST /api/v1/wallet/top-ups/{id}/sync": lambda: {"id": own_top_up()["id"]},
     "POST /api/v1/wallet/top-ups/{id}/cancel": lambda: {"id": own_top_up()["id"]},
+    "GET /api/v1/admin/billing/payments": lambda: {"query": {"of": own_top_up()["id"]}},
     "POST /api/v1/admin/billing/findings/{id}/settle": lambda: {"id": a_finding(), "body": {"note": "Contract"}},
+    "DELETE /api/v1/me": lambda: {"body": good_bye()},
     "DELETE /api/v1/me/sessions/{id}": lambda: {"id": another_session()},
 }
 

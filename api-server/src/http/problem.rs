@@ -100,12 +100,16 @@ codes! {
     UserUnverified = "user.email_not_verified", CONFLICT, "The user has not proven the address yet.";
     /// A deleted user stays so.
     UserDeleted = "user.deleted", CONFLICT, "The user is deleted.";
+    /// There is money in the wallet, or on its way there.
+    UserHasMoney = "user.has_money", CONFLICT, "The user's wallet has or owes money, or money is on its way to it.";
     /// To whom a mail went is not kept any more.
     MailForgotten = "email.forgotten", CONFLICT, "It is not known any more to whom the mail went.";
     /// The link of a mail was used, or nobody is there any more who could use it.
     MailNotNeeded = "email.not_needed", CONFLICT, "Nobody needs this mail any more.";
     /// Too many are pending.
     TooManyTopUps = "top_up.too_many_pending", CONFLICT, "Too many top-ups are pending.";
+    /// Too many pages were made for it.
+    TopUpTooManyAttempts = "top_up.too_many_attempts", CONFLICT, "The payment of this top-up was begun anew too often.";
     /// It was decided already.
     TopUpDecided = "top_up.decided", CONFLICT, "The top-up is not pending any more.";
     /// Another request is at it.

@@ -19,9 +19,21 @@ pub const KEY_REFUSED: &str = "KEY_REFUSED";
 
 /// A signed notification is about an order of our form that is not here.
 pub const LOST_ORDER: &str = "LOST_ORDER";
+/// The wallet of somebody who is deleted was credited.
+pub const OWNER_DELETED: &str = "OWNER_DELETED";
+/// It was tried again and again to learn and book how an order stands.
+pub const UNSETTLED: &str = "UNSETTLED";
 
 /// All of those; the others are a judge's.
-pub const KINDS: &[&str] = &[MISSED_NOTIFICATION, UNKNOWN_TO_GATEWAY, PAGE_REFUSED, KEY_REFUSED, LOST_ORDER];
+pub const KINDS: &[&str] = &[
+    MISSED_NOTIFICATION,
+    UNKNOWN_TO_GATEWAY,
+    PAGE_REFUSED,
+    KEY_REFUSED,
+    LOST_ORDER,
+    OWNER_DELETED,
+    UNSETTLED,
+];
 
 /// Something found.
 #[derive(Clone, Debug)]

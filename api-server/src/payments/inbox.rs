@@ -23,8 +23,11 @@ const MOST: i64 = 16;
 const AT_ONCE: usize = 8;
 /// For how long one is taken: longer than the gateway may take to answer a few times.
 const TAKEN: SignedDuration = SignedDuration::from_mins(2);
-/// The longest pause between two tries.
+/// The longest pause between two tries while the gateway or the database is away, and where trying again won't help.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+const LONGEST_PAUSE_IN_VAIN: SignedDuration = SignedDuration::from_hours(6);
+/// After how many tries in vain somebody is told.
+const TRIES: i32 = 10;
 /// How long notifications are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// How much of a forged one is kept.
@@ -157,19 +160,23 @@ async fn look(state: &State, one: Waiting) -> Result<(), sqlx::Error> {
         }
         Err(error) => {
             state.metrics.payments.notified("failed");
-            let again = clock::after(now, pause(one.attempts));
+            let again = clock::after(now, pause(one.attempts, error.is_lasting()));
             tracing::warn!(%error, notification.id = %one.id, order_id = one.order_id, "a notification can't be settled yet; it is tried again");
-            store::fail_notification(&state.db, one.id, &error.to_string(), again).await
+            store::fail_notification(&state.db, one.id, &error.to_string(), again).await?;
+            if one.attempts >= TRIES && error.is_lasting() {
+                settle::give_notice(state, &one.order_id, &error).await?;
+            }
+            Ok(())
         }
     }
 }
 
 /// A second, two, four, and so on; some seconds more or less, so that not all come back at once.
-fn pause(attempts: i32) -> SignedDuration {
-    let seconds = 1_i64 << attempts.clamp(0, 10);
+fn pause(attempts: i32, is_in_vain: bool) -> SignedDuration {
+    let seconds = 1_i64 << attempts.clamp(0, 15);
     let [spread] = random::bytes::<1>();
     let pause = SignedDuration::from_millis(seconds * (750 + i64::from(spread) * 2));
-    pause.min(LONGEST_PAUSE)
+    pause.min(if is_in_vain { LONGEST_PAUSE_IN_VAIN } else { LONGEST_PAUSE })
 }
 
 async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
@@ -178,7 +185,7 @@ async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
     }
     let client = settle::gateway(state)?;
     // Order and transaction are told apart by the gateway alone: the transaction's id is not signed.
-    let seen = match &one.gateway_id {
+    let answer = match &one.gateway_id {
         Some(id) => match settle::ask(state, client, id).await {
             // Whatever was put there, it would be refused for ever; the order, which is signed, is asked about below.
             Err(SettleError::Gateway(CallError::Refused { .. } | CallError::Unreadable(_))) => None,
@@ -186,10 +193,10 @@ async fn handle(state: &State, one: &Waiting) -> Result<End, SettleError> {
         },
         None => None,
     };
-    if let Some(seen) = &seen
-        && let Some(attempt_id) = attempt_of(state, seen).await?
+    if let Some(answer) = &answer
+        && let Some(attempt_id) = attempt_of(state, &answer.seen).await?
     {
-        settle::book(state, attempt_id, seen, Source::Told).await?;
+        settle::book(state, attempt_id, answer, Source::Told).await?;
         return Ok(End::Done);
     }
     // The transaction is not ours or not there, and the order may be: that is what is signed.
@@ -234,4 +241,17 @@ async fn is_old_news(state: &State, one: &Waiting) -> Result<bool, sqlx::Error> 
 /// As the database's.
 pub async fn forget_old(db: &sqlx::PgPool, now: Timestamp) -> Result<u64, sqlx::Error> {
     store::forget_notifications(db, clock::before(now, KEPT), clock::before(now, FORGED_KEPT)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_minutes_while_nobody_answers_and_to_hours_in_vain() {
+        let seconds = |attempts, is_in_vain| pause(attempts, is_in_vain).as_secs();
+        assert!((1..=2).contains(&seconds(1, false)) && (384..=600).contains(&seconds(9, true)));
+        assert_eq!((seconds(12, false), seconds(i32::MAX, false)), (600, 600));
+        assert_eq!(seconds(15, true), LONGEST_PAUSE_IN_VAIN.as_secs());
+    }
 }

@@ -114,7 +114,7 @@ pub enum Finding {
     },
     /// A payment that was credited is denied or voided: it is taken back.
     Reversed,
-    /// It is said to be paid, after it was denied or voided and taken back: nothing is credited.
+    /// It is said to be paid, after it was taken back, as when a bank gives back what it had taken: nothing is credited.
     PaidAfterReversal,
     /// It is said to have ended unpaid, after it was paid: nothing is taken back.
     EndedAfterPaid {
@@ -304,8 +304,8 @@ impl Case<'_> {
 
     fn paid(mut self) -> Verdict {
         if self.known.standing > Standing::Paid {
-            let is_reversed = self.known.keys.contains(REVERSAL);
-            return if is_reversed { self.finding(Finding::PaidAfterReversal) } else { self.verdict };
+            let is_taken_back = self.known.keys.contains(REVERSAL) || self.known.taken_back.is_positive();
+            return if is_taken_back { self.finding(Finding::PaidAfterReversal) } else { self.verdict };
         }
         if self.known.credited.is_some() {
             return self.verdict;

@@ -1,7 +1,5 @@
 //! What is counted about payments.
 
-use super::Comparison;
-use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -42,7 +40,7 @@ const FINDINGS: [&str; 14] = [
     "unknown_status",
 ];
 
-/// How many of a kind are open, and how notifications wait.
+/// How findings, notifications and the daily comparison stand.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     /// Findings that nobody has settled.
@@ -51,6 +49,10 @@ pub struct Standing {
     pub waiting: i64,
     /// Since when the oldest of them waits, in seconds.
     pub oldest_seconds: i64,
+    /// When all was last compared with the gateway, in seconds since 1970; 0: never.
+    pub compared_at: i64,
+    /// About how many the gateway gave no answer then.
+    pub unanswered: i64,
 }
 
 /// All of them.
@@ -97,7 +99,7 @@ impl Metrics {
         );
         registry.register(
             "payments_compared_timestamp_seconds",
-            "When this replica last compared all recent payments with the gateway",
+            "When all recent payments were last compared with the gateway",
             self.compared_at.clone(),
         );
         registry.register(
@@ -136,16 +138,12 @@ impl Metrics {
         self.findings.get_or_create(&Kind { kind: kind.to_owned() }).inc();
     }
 
-    /// All recent payments were compared.
-    pub fn compared(&self, done: &Comparison, now: Timestamp) {
-        self.compared_at.set(now.as_second());
-        self.unanswered.set(done.unanswered);
-    }
-
     /// How all stand.
     pub fn stand(&self, standing: &Standing) {
         self.open_findings.set(standing.open_findings);
         self.waiting.set(standing.waiting);
         self.oldest.set(standing.oldest_seconds);
+        self.compared_at.set(standing.compared_at);
+        self.unanswered.set(standing.unanswered);
     }
 }

@@ -1,8 +1,10 @@
 //! Money in. A customer means to top up; an attempt has an order id of its own, stored before the gateway is called; what the gateway says of
 //! it is judged and booked, by whichever way it was learnt: a notification, the customer's wish, or our own asking.
 
+pub mod comparison;
 pub mod findings;
 pub mod inbox;
+pub mod inquiry;
 pub mod judge;
 pub mod methods;
 pub mod metrics;
@@ -154,6 +156,8 @@ struct Payment {
     credited: Rupiah,
     taken_back: Rupiah,
     keys: BTreeSet<String>,
+    /// When the gateway was asked for the answer that was booked last.
+    asked_at: Option<Timestamp>,
 }
 
 /// A top-up to be kept.

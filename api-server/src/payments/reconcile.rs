@@ -1,12 +1,12 @@
-//! Asking by ourselves: what stays pending, at its end and a day later; what was paid, for weeks, since banks take money back late. And once a
-//! day everything of the last days is compared.
+//! Asking by ourselves: what stays pending, at its end and a day later; what was paid, for weeks, since banks take money back late. Once a
+//! day everything of the last days is compared besides (`comparison`).
 
 use super::{
-    Attempt, Comparison, Due,
+    Attempt, Due,
     settle::{self, SettleError, Source},
     store, top_up,
 };
-use crate::{clock, random, state::State, wallet::Status};
+use crate::{clock, state::State, wallet::Status};
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
@@ -22,11 +22,12 @@ const AT_ONCE: usize = 8;
 const TAKEN: SignedDuration = SignedDuration::from_mins(3);
 /// How long the gateway may give no answer until a top-up whose time is over counts as expired all the same.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
-/// Between two tries while it gives none.
+/// Between two tries while it gives none: first, and at most; and at most where trying again won't help.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
-/// How far back the daily comparison looks, and how often it is made.
-const COMPARED: SignedDuration = SignedDuration::from_hours(3 * 24);
-const DAILY: SignedDuration = SignedDuration::from_hours(24);
+const AGAIN_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
+const AGAIN_IN_VAIN: SignedDuration = SignedDuration::from_hours(6);
+/// After how long in vain, some ten tries, somebody is told.
+const IN_VAIN: SignedDuration = SignedDuration::from_mins(10);
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -38,6 +39,11 @@ const PAID: [i64; 11] = [1, 2, 3, 4, 5, 6, 7, 14, 30, 60, 90];
 /// When a new attempt is asked about first.
 pub(super) fn first_check(created_at: Timestamp) -> Timestamp {
     clock::after(created_at, SignedDuration::from_secs(UNPAID[0]))
+}
+
+/// The pause until the next try: a quarter of the time for which it has failed.
+fn pause(failing_for: SignedDuration, is_in_vain: bool) -> SignedDuration {
+    (failing_for / 4).clamp(AGAIN, if is_in_vain { AGAIN_IN_VAIN } else { AGAIN_AT_MOST })
 }
 
 /// When it is asked about next; none: not any more.
@@ -71,9 +77,6 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
                 0
             }
         };
-        if let Err(error) = compare_daily(&state).await {
-            tracing::warn!(%error, "the daily comparison with the gateway failed; it is tried again");
-        }
         if asked == usize::try_from(MOST).unwrap_or(0) && !stop.is_cancelled() {
             continue;
         }
@@ -101,16 +104,10 @@ async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
     let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
     let settled = settle::settle(state, attempt.id, None, Source::Asked).await;
     let now = state.clock.now();
-    let failing_since = match &settled {
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(%error, order_id = %attempt.order_id(), "the gateway can't be asked about a payment; it is asked again");
-            Some(due.failing_since.unwrap_or(now))
-        }
-    };
-    if attempt.cancel_wanted {
-        top_up::call_off(state, &attempt).await;
+    if let Err(error) = &settled {
+        tracing::warn!(%error, order_id = %attempt.order_id(), "the gateway can't be asked about a payment; it is asked again");
     }
+    let called_off = if attempt.cancel_wanted { top_up::call_off(state, &attempt).await } else { Ok(()) };
     // As it is now: it may have been paid.
     let Some(attempt) = store::attempt(&state.db, due.id).await? else { return Ok(()) };
     // One that another has taken the place of does not end the top-up.
@@ -121,16 +118,34 @@ async fn check(state: &State, due: Due) -> Result<(), sqlx::Error> {
         end(state, attempt.id, is_known).await?;
         if settled.as_ref().is_ok_and(|outcome| outcome.is_pending) {
             // It is past its end there too, and was not told so: it shall not be paid any more.
-            top_up::call_off(state, &attempt).await;
+            drop(top_up::call_off(state, &attempt).await);
         }
     }
-    let is_paid = matches!(attempt.status, Status::Completed | Status::Reversed);
-    let next = match failing_since {
-        Some(_) => Some(clock::after(now, AGAIN)),
-        None if attempt.cancel_wanted => Some(clock::after(now, AGAIN)),
-        None => next_check(&attempt, is_paid, now),
+    let failed = settled.err().or(called_off.err());
+    look_again(state, &attempt, due.failing_since, failed, now).await
+}
+
+/// Notes when an attempt is asked about next; of what fails for long by itself, somebody is told.
+async fn look_again(
+    state: &State,
+    attempt: &Attempt,
+    failing_since: Option<Timestamp>,
+    failed: Option<SettleError>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let Some(error) = failed else {
+        let is_paid = matches!(attempt.status, Status::Completed | Status::Reversed);
+        let next = next_check(attempt, is_paid, now);
+        return store::check_again(&state.db, attempt.id, next, None).await;
     };
-    store::check_again(&state.db, attempt.id, next, failing_since).await
+    let since = failing_since.unwrap_or(now);
+    let failing_for = now.duration_since(since);
+    let next = clock::after(now, pause(failing_for, error.is_lasting()));
+    store::check_again(&state.db, attempt.id, Some(next), Some(since)).await?;
+    if failing_for >= IN_VAIN && error.is_lasting() {
+        settle::give_notice(state, &attempt.order_id().to_string(), &error).await?;
+    }
+    Ok(())
 }
 
 async fn end(state: &State, attempt_id: Uuid, had_chosen: bool) -> Result<(), sqlx::Error> {
@@ -143,65 +158,6 @@ async fn end(state: &State, attempt_id: Uuid, had_chosen: bool) -> Result<(), sq
     tx.commit().await?;
     state.mail_is_due.notify_one();
     Ok(())
-}
-
-/// Once a day, by one replica.
-async fn compare_daily(state: &State) -> Result<(), SettleError> {
-    let now = state.clock.now();
-    let is_due = |last: Option<Timestamp>| last.is_none_or(|last| clock::after(last, DAILY) <= now);
-    if !is_due(store::last_comparison(&state.db).await?) {
-        return Ok(());
-    }
-    // The comparison itself writes in transactions of its own; two at once would only ask twice.
-    let mut alone = state.db.begin().await?;
-    let is_ours = store::alone(&mut alone, "payment comparison").await?
-        && is_due(store::last_comparison(&mut *alone).await?);
-    if !is_ours {
-        alone.rollback().await?;
-        return Ok(());
-    }
-    let nothing = Comparison { since: clock::before(now, COMPARED), asked: 0, differing: 0, unanswered: 0 };
-    // Noted first: the lock would not outlive an idle transaction's bound.
-    store::keep_comparison(&mut *alone, random::id(now), now, &nothing).await?;
-    alone.commit().await?;
-    let done = compare(state, nothing.since).await?;
-    store::keep_comparison(&state.db, random::id(now), now, &done).await?;
-    state.metrics.payments.compared(&done, now);
-    Ok(())
-}
-
-/// Asks about every attempt made or changed since; what differs is set right where that is possible, and noted.
-///
-/// # Errors
-/// As the database's; what the gateway does not answer is counted.
-pub async fn compare(state: &State, since: Timestamp) -> Result<Comparison, SettleError> {
-    settle::gateway(state)?;
-    let mut done = Comparison { since, asked: 0, differing: 0, unanswered: 0 };
-    let mut after = Uuid::nil();
-    loop {
-        let ids = store::since(&state.db, since, after, MOST).await?;
-        let Some(last) = ids.last() else { break };
-        after = *last;
-        done.asked += i64::try_from(ids.len()).unwrap_or(0);
-        let asked = stream::iter(ids).map(|id| settle::settle(state, id, None, Source::Asked));
-        for one in asked.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
-            match one {
-                Ok(outcome) => done.differing += i64::from(outcome.moved),
-                Err(error @ SettleError::Database(_)) => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "the gateway gives no answer about a payment");
-                    done.unanswered += 1;
-                }
-            }
-        }
-    }
-    tracing::info!(
-        asked = done.asked,
-        differing = done.differing,
-        unanswered = done.unanswered,
-        "payments compared with the gateway"
-    );
-    Ok(done)
 }
 
 #[cfg(test)]
@@ -243,6 +199,18 @@ mod tests {
     #[test]
     fn what_is_not_paid_is_asked_about_soon_at_its_end_and_a_day_later() {
         assert_eq!(times(false), [10, 60, 360, 24 * 60, 48 * 60]);
+    }
+
+    #[test]
+    fn it_is_tried_again_ten_times_before_somebody_is_told_and_then_seldom() {
+        let (mut failing_for, mut tries) = (SignedDuration::ZERO, 1);
+        while failing_for < IN_VAIN {
+            failing_for += pause(failing_for, true);
+            tries += 1;
+        }
+        assert_eq!(tries, 10);
+        let week = SignedDuration::from_hours(7 * 24);
+        assert_eq!((pause(week, false), pause(week, true)), (AGAIN_AT_MOST, AGAIN_IN_VAIN));
     }
 
     #[test]

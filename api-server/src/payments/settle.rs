@@ -10,7 +10,7 @@ use super::{
     top_up::TOO_LATE,
 };
 use crate::{
-    clock,
+    clock, db,
     ledger::{self, Direction, House, Kind, Move, PostError, Posting, Purse},
     mail,
     money::Rupiah,
@@ -19,12 +19,17 @@ use crate::{
     wallet::{self, New, Status},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
+
+/// The most characters of what a finding is about.
+const LONGEST_SUBJECT: usize = 200;
+/// How long a notification may take: what was settled longer ago, and is found by asking, no notification has told.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why a payment's state is not known or not booked. What was done is done again.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +40,54 @@ pub enum SettleError {
     /// The gateway gives no answer.
     #[error(transparent)]
     Gateway(#[from] CallError),
+    /// What the gateway said later was booked before.
+    #[error("a later answer of the gateway was booked meanwhile")]
+    Overtaken,
     /// The books.
     #[error(transparent)]
     Post(#[from] PostError),
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl SettleError {
+    /// Whether it is the same however often it is tried, until somebody does something about it. That nobody answers is not.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Off | Self::Overtaken | Self::Gateway(CallError::Unknown(_) | CallError::Unauthorised) => {
+                false
+            }
+            Self::Post(PostError::Database(error)) | Self::Database(error) => db::is_refused(error),
+            Self::Gateway(_) | Self::Post(_) => true,
+        }
+    }
+}
+
+/// Notes that an order can't be settled though it was tried again and again.
+pub(super) async fn give_notice(
+    state: &State,
+    order_id: &str,
+    error: &SettleError,
+) -> Result<(), sqlx::Error> {
+    let attempt = match OrderId::parse(order_id) {
+        Ok(ours) => store::attempt(&state.db, ours.attempt()).await?,
+        Err(_) => None,
+    };
+    let subject: String = order_id.chars().take(LONGEST_SUBJECT).collect();
+    let detail = json!({"order_id": subject, "error": error.to_string()});
+    let top_up_id = attempt.map(|attempt| attempt.top_up_id);
+    let found = Found { kind: findings::UNSETTLED, subject: &subject, top_up_id, detail };
+    findings::note_now(state, &found).await.map(drop)
+}
+
+/// What the gateway says of a transaction.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// It.
+    pub seen: Observed,
+    /// When it was asked, before it was answered.
+    pub asked_at: Timestamp,
 }
 
 /// How it was learnt.
@@ -83,15 +130,17 @@ pub async fn settle(
     let order = OrderId::of(attempt_id).to_string();
     let mut ids: BTreeSet<&str> = known.iter().map(|(id, ..)| id.as_str()).chain(hint).collect();
     let mut outcome = Outcome::default();
-    if let Some(seen) = ask(state, client, &order).await? {
-        ids.remove(seen.transaction_id.as_str());
-        outcome = outcome.and(book(state, attempt_id, &seen, source).await?);
+    if let Some(answer) = ask(state, client, &order).await? {
+        ids.remove(answer.seen.transaction_id.as_str());
+        outcome = outcome.and(book(state, attempt_id, &answer, source).await?);
     }
     // What an order paid before, and what can be asked for by its own id alone.
     for id in ids {
         match ask(state, client, id).await? {
-            Some(seen) if belongs(&seen, attempt_id, known.iter().any(|(known, ..)| known == id)) => {
-                outcome = outcome.and(book(state, attempt_id, &seen, source).await?);
+            Some(answer)
+                if belongs(&answer.seen, attempt_id, known.iter().any(|(known, ..)| known == id)) =>
+            {
+                outcome = outcome.and(book(state, attempt_id, &answer, source).await?);
             }
             None if known.iter().any(|(known, _, credited)| known == id && *credited) => {
                 let detail = json!({"order_id": order});
@@ -107,19 +156,22 @@ pub async fn settle(
 }
 
 /// One question, counted.
-pub(super) async fn ask(state: &State, client: &Client, id: &str) -> Result<Option<Observed>, SettleError> {
+pub(super) async fn ask(state: &State, client: &Client, id: &str) -> Result<Option<Answer>, SettleError> {
+    let asked_at = state.clock.now();
     let answer = client.status(id).await;
     state.metrics.payments.called("status", answer.as_ref().err().map_or("ok", CallError::label));
     if answer == Err(CallError::Unauthorised) {
         key_refused(state).await?;
     }
-    Ok(answer?)
+    Ok(answer?.map(|seen| Answer { seen, asked_at }))
 }
 
-/// The gateway does not know our key: nothing works until somebody mends that.
+/// The gateway does not know our key: nothing works until somebody mends that. Noted once a day, so that it comes back though somebody has
+/// settled what was found then.
 pub(super) async fn key_refused(state: &State) -> Result<(), sqlx::Error> {
     let detail = json!({"do": "look at the server key and the environment"});
-    let found = Found { kind: findings::KEY_REFUSED, subject: "midtrans", top_up_id: None, detail };
+    let subject = format!("midtrans {}", state.clock.now().strftime("%F"));
+    let found = Found { kind: findings::KEY_REFUSED, subject: &subject, top_up_id: None, detail };
     findings::note_now(state, &found).await.map(drop)
 }
 
@@ -153,11 +205,11 @@ impl Outcome {
 pub async fn book(
     state: &State,
     attempt_id: Uuid,
-    seen: &Observed,
+    answer: &Answer,
     source: Source,
 ) -> Result<Outcome, SettleError> {
     let (mut tx, now) = (state.db.begin().await?, state.clock.now());
-    let done = booked(state, &mut tx, attempt_id, seen, source, now).await;
+    let done = booked(state, &mut tx, attempt_id, answer, source, now).await;
     match done {
         Ok(outcome) => {
             tx.commit().await?;
@@ -176,10 +228,11 @@ async fn booked(
     state: &State,
     db: &mut PgConnection,
     attempt_id: Uuid,
-    seen: &Observed,
+    answer: &Answer,
     source: Source,
     now: Timestamp,
 ) -> Result<Outcome, SettleError> {
+    let Answer { seen, asked_at } = answer;
     let Some(attempt) = store::locked(db, attempt_id).await? else { return Ok(Outcome::default()) };
     let before = store::payment(db, &seen.transaction_id).await?;
     if before.as_ref().is_some_and(|before| before.attempt_id != attempt_id) {
@@ -188,33 +241,33 @@ async fn booked(
     }
     let known = known(&attempt, before.as_ref());
     let verdict = judge::judge(attempt.amount, &known, seen);
+    let asked_before = before.as_ref().and_then(|before| before.asked_at);
+    if asked_before.is_some_and(|before| *asked_at < before) && !moves_on(known.standing, &seen.status) {
+        // How it stands is known from a later answer; what this one would move is asked about once more.
+        let is_known = Outcome { is_known: true, ..Outcome::default() };
+        return if verdict.moves(&known) { Err(SettleError::Overtaken) } else { Ok(is_known) };
+    }
     let is_pending = matches!(seen.status, Told::Pending | Told::Authorize);
     let mut outcome = Outcome { moved: verdict.moves(&known), is_known: true, is_pending };
     let mut after = before.clone().unwrap_or_else(|| Payment::new(attempt_id));
+    after.asked_at = asked_before.max(Some(*asked_at));
     let told = seen.status.as_str().to_lowercase();
+    let mut also = Vec::new();
     if let Some(credit) = verdict.credit {
-        credit_to(db, &attempt, &mut after, credit, seen, now).await?;
+        if !credit_to(db, &attempt, &mut after, credit, seen, now).await? {
+            also.push((findings::OWNER_DELETED, "credited to somebody who is deleted"));
+        }
         attempt_done(db, &attempt, now).await?;
     }
-    let parts = parts(&attempt, &verdict);
     if before.is_none() || outcome.moved || told != after.status {
         after.standing = verdict.standing;
         after.status = told;
         // The row that its refunds refer to.
         keep(db, seen, &after, now).await?;
+    } else if after.asked_at != asked_before {
+        store::confirm_payment(db, &seen.transaction_id, *asked_at).await?;
     }
-    for part in &parts {
-        take_back(db, &attempt, &mut after, part, seen, now).await?;
-    }
-    if !parts.is_empty() {
-        keep(db, seen, &after, now).await?;
-    }
-    for key in verdict.keys.difference(&known.keys) {
-        if !parts.iter().any(|part| part.key == *key) {
-            let part = TakeBack { key: key.clone(), amount: Rupiah::ZERO, kind: judge::Kind::Refund };
-            store::keep_refund(db, &seen.transaction_id, &part, None, now).await?;
-        }
-    }
+    take_all_back(db, &attempt, &mut after, (&known, &verdict), seen, now).await?;
     if verdict.standing == judge::Standing::Reversed
         && let Some(credited_by) = after.credited_by
         && after.taken_back == after.credited
@@ -226,8 +279,50 @@ async fn booked(
     if seen.status == Told::Expire && is_over && attempt.status == Status::Pending && attempt.is_open {
         outcome.moved |= expire(db, &attempt, before.is_some(), now).await?;
     }
-    note_findings(state, db, &attempt, seen, &verdict, source == Source::Asked && outcome.moved, now).await?;
+    let money_moves = verdict.credit.is_some() || !verdict.take_back.is_empty();
+    let is_on_its_way = seen.settled_at.is_some_and(|at| now < clock::after(at, TOLD_WITHIN));
+    if source == Source::Asked && money_moves && !is_on_its_way {
+        also.push((findings::MISSED_NOTIFICATION, "found by asking, no notification had told"));
+    }
+    note_findings(state, db, &attempt, seen, &verdict, &also, now).await?;
     Ok(outcome)
+}
+
+/// Whether what was seen can only have come after what is known, whenever it was asked for: nothing becomes pending again, and what went
+/// back stays so, unlike what a bank has taken.
+fn moves_on(known: judge::Standing, seen: &Told) -> bool {
+    match known {
+        judge::Standing::Pending => true,
+        judge::Standing::Paid | judge::Standing::PartlyReversed => {
+            matches!(seen, Told::Refund | Told::PartialRefund)
+        }
+        judge::Standing::Unpaid | judge::Standing::Reversed => false,
+    }
+}
+
+/// Takes back what is to be taken back, and keeps the keys of all that went back.
+async fn take_all_back(
+    db: &mut PgConnection,
+    attempt: &Attempt,
+    after: &mut Payment,
+    (known, verdict): (&Known, &Verdict),
+    seen: &Observed,
+    now: Timestamp,
+) -> Result<(), SettleError> {
+    let parts = parts(attempt, verdict);
+    for part in &parts {
+        take_back(db, attempt, after, part, seen, now).await?;
+    }
+    if !parts.is_empty() {
+        keep(db, seen, after, now).await?;
+    }
+    for key in verdict.keys.difference(&known.keys) {
+        if !parts.iter().any(|part| part.key == *key) {
+            let part = TakeBack { key: key.clone(), amount: Rupiah::ZERO, kind: judge::Kind::Refund };
+            store::keep_refund(db, &seen.transaction_id, &part, None, now).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Payment {
@@ -240,6 +335,7 @@ impl Payment {
             credited: Rupiah::ZERO,
             taken_back: Rupiah::ZERO,
             keys: BTreeSet::new(),
+            asked_at: None,
         }
     }
 }
@@ -284,7 +380,8 @@ fn parts(attempt: &Attempt, verdict: &Verdict) -> Vec<TakeBack> {
     parts
 }
 
-/// Credits the whole amount of the attempt: by the top-up's own transaction, or, where that is done already, by one of its own.
+/// Credits the whole amount of the attempt: by the top-up's own transaction, or, where that is done already, by one of its own. Whether the
+/// owner is still there.
 async fn credit_to(
     db: &mut PgConnection,
     attempt: &Attempt,
@@ -292,7 +389,7 @@ async fn credit_to(
     credit: Rupiah,
     seen: &Observed,
     now: Timestamp,
-) -> Result<(), SettleError> {
+) -> Result<bool, SettleError> {
     let is_first = !matches!(attempt.status, Status::Completed | Status::Reversed);
     let transaction_id = if is_first {
         attempt.transaction_id
@@ -316,8 +413,8 @@ async fn credit_to(
     wallet::decide(db, transaction_id, Status::Completed, now).await?;
     (after.credited_by, after.credited) = (Some(transaction_id), attempt.amount);
     let data = json!({"amount": credit.to_string(), "number": attempt.number.to_string(), "balance": wallet.spendable().to_string()});
-    tell(db, attempt.user_id, mail::Kind::TopUpReceived, data, now).await?;
-    Ok(())
+    // The wallet is locked: whoever is there now has not left before the money came.
+    Ok(tell(db, attempt.user_id, mail::Kind::TopUpReceived, data, now).await?)
 }
 
 /// A top-up that is paid has no page any more, and whatever else was begun for it is called off. The attempt is asked about from now on as one
@@ -390,20 +487,21 @@ pub(super) async fn expire(
     Ok(is_new)
 }
 
-/// Writes a mail to a user who is still there.
+/// Writes a mail to a user who is still there; whether they are.
 async fn tell(
     db: &mut PgConnection,
     user_id: Uuid,
     kind: mail::Kind,
     mut data: serde_json::Value,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let Some(user) = users::store::find(&mut *db, user_id).await? else { return Ok(()) };
+) -> Result<bool, sqlx::Error> {
+    let Some(user) = users::store::find(&mut *db, user_id).await? else { return Ok(false) };
     if user.deleted_at.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     data["name"] = json!(user.name);
-    mail::queue(db, &mail::New { data, ..mail::New::to(&user, kind) }, now).await.map(drop)
+    mail::queue(db, &mail::New { data, ..mail::New::to(&user, kind) }, now).await?;
+    Ok(true)
 }
 
 async fn note_findings(
@@ -412,7 +510,7 @@ async fn note_findings(
     attempt: &Attempt,
     seen: &Observed,
     verdict: &Verdict,
-    was_missed: bool,
+    also: &[(&str, &str)],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let detail = |what: String| {
@@ -422,11 +520,8 @@ async fn note_findings(
         })
     };
     let kinds = verdict.findings.iter().map(|one| (one.label().to_uppercase(), describe(one)));
-    let money_moved = verdict.credit.is_some() || !verdict.take_back.is_empty();
-    let missed = (was_missed && money_moved).then(|| {
-        (findings::MISSED_NOTIFICATION.to_owned(), "found by asking, no notification had told".to_owned())
-    });
-    for (kind, what) in kinds.chain(missed) {
+    let also = also.iter().map(|(kind, what)| ((*kind).to_owned(), (*what).to_owned()));
+    for (kind, what) in kinds.chain(also) {
         let found = Found {
             kind: &kind,
             subject: &seen.transaction_id,

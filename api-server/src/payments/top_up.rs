@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 /// How many of one customer may be pending at once.
 const MOST_PENDING: i64 = 20;
+/// How often the payment of one may be begun: each attempt is asked about for as long as it may be paid, and longer.
+const MOST_ATTEMPTS: usize = 10;
 /// How long one request may take to have a page made: less than a request may take in all.
 const CALL: Duration = Duration::from_secs(10);
 /// How long somebody who calls a top-up off waits for the gateway's word.
@@ -46,6 +48,9 @@ pub enum TopUpError {
     /// Too many are pending.
     #[error("{MOST_PENDING} top-ups are pending already; pay or cancel one of them first")]
     TooManyPending,
+    /// Too many attempts.
+    #[error("its payment was begun {MOST_ATTEMPTS} times already; cancel it and begin a new one")]
+    TooManyAttempts,
     /// It was decided.
     #[error("the top-up is {} already", .0.as_str())]
     Decided(Status),
@@ -78,6 +83,10 @@ pub async fn open(
     state.payments.methods.check(method, amount)?;
     // One at a time, or several at once would each be the last that is allowed.
     store::lock_beginnings(db, user_id).await?;
+    // Who was deleted a moment ago has none.
+    if store::payer(&mut *db, user_id).await?.is_none() {
+        return Err(TopUpError::Missing);
+    }
     if store::pending_of(db, user_id).await? >= MOST_PENDING {
         return Err(TopUpError::TooManyPending);
     }
@@ -89,6 +98,15 @@ pub async fn open(
     store::insert_top_up(db, &top_up).await?;
     store::insert_attempt(db, &attempt(id, amount, now, expires_at)).await?;
     Ok(id)
+}
+
+/// How many top-ups of somebody are pending. None is begun until the transaction's end.
+///
+/// # Errors
+/// As the database's.
+pub async fn pending(db: &mut PgConnection, user_id: Uuid) -> Result<i64, sqlx::Error> {
+    store::lock_beginnings(db, user_id).await?;
+    store::pending_of(db, user_id).await
 }
 
 fn attempt(top_up_id: Uuid, amount: Rupiah, now: Timestamp, expires_at: Timestamp) -> NewAttempt {
@@ -186,12 +204,16 @@ async fn again(state: &State, before: &Attempt, method: Option<&str>) -> Result<
             _ => Err(TopUpError::Decided(locked.status)),
         };
     }
+    if store::attempts_of(&mut *tx, before.top_up_id).await?.len() >= MOST_ATTEMPTS {
+        tx.rollback().await?;
+        return Err(TopUpError::TooManyAttempts);
+    }
     store::close(&mut tx, before.id, true, now).await?;
     store::set_method(&mut tx, before.transaction_id, method).await?;
     let new = attempt(before.top_up_id, before.amount, now, before.expires_at);
     store::insert_attempt(&mut tx, &new).await?;
     tx.commit().await?;
-    call_off(state, before).await;
+    drop(call_off(state, before).await);
     store::attempt(&state.db, new.id).await?.ok_or(TopUpError::Missing)
 }
 
@@ -316,20 +338,23 @@ pub async fn cancel(state: &State, user_id: Uuid, id: Uuid) -> Result<TopUp, Top
     wallet::decide(&mut tx, locked.transaction_id, Status::Cancelled, now).await?;
     store::close(&mut tx, locked.id, true, now).await?;
     tx.commit().await?;
-    call_off(state, &locked).await;
+    drop(call_off(state, &locked).await);
     read(state, user_id, id).await
 }
 
 /// Tells the gateway that nobody pays an attempt any more. Where it gives no answer it is told again when the attempt is looked at next.
-pub(super) async fn call_off(state: &State, attempt: &Attempt) {
+///
+/// # Errors
+/// [`SettleError`], of which the log tells.
+pub(super) async fn call_off(state: &State, attempt: &Attempt) -> Result<(), SettleError> {
     let done = called_off(state, attempt).await;
     let kept = match done {
         Ok(()) => store::cancelled(&state.db, attempt.id).await.map_err(SettleError::from),
         Err(error) => Err(error),
     };
-    if let Err(error) = kept {
+    kept.inspect_err(|error| {
         tracing::warn!(%error, top_up.id = %attempt.top_up_id, "the gateway can't be told yet that a payment is called off");
-    }
+    })
 }
 
 async fn called_off(state: &State, attempt: &Attempt) -> Result<(), SettleError> {

@@ -12,7 +12,9 @@ use crate::{
     http::problem::{Code, Problem},
     http::rate::{self, Limit},
     http::request::ClientAddress,
+    ledger,
     mail::{self, Kind},
+    payments::top_up,
     sessions::{self, EndReason, Principal},
     state::State,
 };
@@ -161,7 +163,7 @@ pub enum Leave {
 /// Deactivates or deletes one's own account.
 ///
 /// # Errors
-/// [`Code::WrongPassword`]; [`Code::LastAdministrator`].
+/// [`Code::WrongPassword`]; [`Code::LastAdministrator`]; [`Code::UserHasMoney`].
 pub async fn leave(
     state: &State,
     principal: &Principal,
@@ -177,13 +179,16 @@ pub async fn leave(
     Ok(())
 }
 
-/// Deactivates or deletes a user within a transaction, ends the sessions and tells the owner.
+/// Deactivates or deletes a user that was locked, within a transaction, ends the sessions and tells the owner.
 ///
 /// # Errors
-/// [`Code::LastAdministrator`].
+/// [`Code::LastAdministrator`]; to delete also [`Code::UserHasMoney`].
 pub async fn remove(state: &State, db: &mut PgConnection, user: &User, leave: Leave) -> Result<(), Problem> {
     let now = state.clock.now();
     keeps_an_administrator(db, user).await?;
+    if leave == Leave::Delete {
+        leaves_no_money(db, user.id, now).await?;
+    }
     let (kind, reason) = match leave {
         Leave::Deactivate => (Kind::AccountDeactivated, EndReason::Deactivated),
         Leave::Delete => (Kind::AccountDeleted, EndReason::Deleted),
@@ -202,6 +207,29 @@ pub async fn remove(state: &State, db: &mut PgConnection, user: &User, leave: Le
     }
     mail::queue(db, &mail::New::to(user, kind), now).await?;
     Ok(())
+}
+
+/// Refuses to delete somebody whose money would be nobody's then. What was given and not paid in is forfeited. Until the transaction's end
+/// nothing comes into the wallet, and no top-up is begun; what is paid later all the same is found.
+async fn leaves_no_money(db: &mut PgConnection, user_id: Uuid, now: Timestamp) -> Result<(), Problem> {
+    let pending = top_up::pending(db, user_id).await?;
+    let wallet = ledger::lock(db, user_id, now).await?;
+    let mut why = Vec::new();
+    if wallet.owes().is_positive() {
+        why.push(format!(
+            "The wallet owes {}: pay it in, or have an administrator adjust it.",
+            wallet.owes()
+        ));
+    } else if wallet.cash.balance.is_positive() {
+        let there = wallet.cash.balance;
+        why.push(format!(
+            "There is {there} in the wallet: spend it, or ask for it back; an administrator pays it out by an adjustment."
+        ));
+    }
+    if pending > 0 {
+        why.push(format!("Top-ups are pending ({pending}): cancel them, or wait until their time is over."));
+    }
+    if why.is_empty() { Ok(()) } else { Err(Problem::with(Code::UserHasMoney, why.join(" "))) }
 }
 
 /// Refuses what would leave nobody to administrate.

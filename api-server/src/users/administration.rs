@@ -139,7 +139,7 @@ pub async fn change(db: &mut PgConnection, by: By<'_>, user: &User, change: Chan
 /// Does something to a user; nothing where it is so already.
 ///
 /// # Errors
-/// [`Code::NotFound`], [`Code::UserDeleted`], [`Code::LastAdministrator`].
+/// [`Code::NotFound`], [`Code::UserDeleted`], [`Code::LastAdministrator`], [`Code::UserHasMoney`].
 pub async fn apply(
     state: &State,
     db: &mut PgConnection,

@@ -74,12 +74,14 @@ impl Adjust {
 /// Makes an adjustment, with its line in the audit log; the transaction that shows it.
 ///
 /// # Errors
-/// 422 where there is no such user; [`Code::UserDeleted`]; [`Code::InsufficientBalance`].
+/// 422 where there is no such user; [`Code::UserDeleted`] but for a debit; [`Code::InsufficientBalance`].
 pub async fn adjust(db: &mut PgConnection, by: By<'_>, wanted: &Adjustment) -> Result<Transaction, Problem> {
     let Adjustment { user_id, kind, amount, description } = wanted;
-    let user = users::store::find(&mut *db, *user_id).await?;
+    // Nobody deletes them meanwhile.
+    let user = users::store::lock(&mut *db, *user_id).await?;
     let user = user.ok_or_else(|| Problem::field(Code::Invalid, "user_id", "is nobody's"))?;
-    if user.deleted_at.is_some() {
+    // What a deleted user's payment brought too late is paid out; nothing else happens to that wallet.
+    if user.deleted_at.is_some() && *kind != Adjust::Debit {
         return Err(Problem::new(Code::UserDeleted));
     }
     let (kind, purse, house, direction) = kind.parts();

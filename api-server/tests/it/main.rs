@@ -10,6 +10,8 @@ mod kubernetes;
 mod ledger;
 mod mail;
 mod payments_books;
+mod payments_inquiry;
+mod payments_leaving;
 mod payments_mapping;
 mod payments_notifications;
 mod payments_top_ups;

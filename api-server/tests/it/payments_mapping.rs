@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 use api_server::ledger::PostError;
 use api_server::payments::midtrans::Status as Told;
-use api_server::payments::settle::{self, Source};
+use api_server::payments::settle::{self, Answer, SettleError, Source};
 use e2e::midtrans::{Act, Fault, Fraud, Method as Pays, On, Release, Rule, Verb};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -347,7 +347,8 @@ async fn rule_what_is_not_known_another_currency_and_another_amount_are_found_an
     cases[4].0.status_code = "202".to_owned();
     for (one, kind) in &cases {
         for _ in 0..2 {
-            settle::book(&state, attempt, one, Source::Told).await?;
+            let answer = Answer { seen: one.clone(), asked_at: state.clock.now() };
+            settle::book(&state, attempt, &answer, Source::Told).await?;
         }
         let found = story
             .till
@@ -363,5 +364,43 @@ async fn rule_what_is_not_known_another_currency_and_another_amount_are_found_an
     // The real one still counts.
     story.till.pays(&id, Pays::BcaVa)?;
     story.stands(&id, "COMPLETED", 50_000).await.context("after what was odd")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn rule_an_answer_that_was_asked_for_before_another_takes_nothing_back_and_credits_nothing()
+-> Result<()> {
+    let story = Story::new().await?;
+    let (state, id) = (story.till.state()?, story.begins(50_000).await?);
+    let order = story.till.order(&id)?;
+    let (attempt, begin) = (Uuid::try_parse(order.trim_start_matches("tu-"))?, state.clock.now());
+    let told = async |transaction: &str, status: &str, second: i64| {
+        let seen = seen(&order, transaction, Told::read(status), 50_000)?;
+        let answer = Answer { seen, asked_at: begin + SignedDuration::from_secs(second) };
+        let booked = settle::book(&state, attempt, &answer, Source::Told).await;
+        let is_overtaken = matches!(booked, Err(SettleError::Overtaken));
+        assert!(is_overtaken || booked.is_ok(), "{booked:?}");
+        anyhow::Ok((is_overtaken, story.till.cash(&story.ayu)?))
+    };
+    // Paid and denied a minute later; that it was paid is learnt last.
+    assert_eq!(told("a", "deny", 20).await?, (false, 0));
+    assert_eq!(told("a", "settlement", 10).await?, (true, 0));
+    assert_eq!(story.till.findings()?, NONE);
+    // Asked once more, it is paid after all.
+    assert_eq!(told("a", "settlement", 30).await?, (false, 50_000));
+    assert_eq!(told("a", "deny", 20).await?, (true, 50_000));
+    assert_eq!(told("a", "chargeback", 20).await?, (true, 50_000));
+    // What would only be noted is not: it is known to be otherwise since.
+    assert_eq!(told("a", "expire", 20).await?, (false, 50_000));
+    assert_eq!(story.till.findings()?, ["LATE_SETTLEMENT"]);
+    assert_eq!(story.till.sql("select status from gateway_payments")?, "settlement");
+    // The same answer, asked for later, counts from then on.
+    assert_eq!(told("a", "settlement", 60).await?, (false, 50_000));
+    assert_eq!(told("a", "deny", 50).await?, (true, 50_000));
+    // What can only have come later is booked whenever it was asked for.
+    assert_eq!(told("a", "refund", 40).await?, (false, 0));
+    assert_eq!(told("b", "pending", 60).await?, (false, 0));
+    assert_eq!(told("b", "settlement", 50).await?, (false, 50_000));
+    assert_eq!(story.till.faults().await?, []);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use api_server::payments::midtrans::notification::{LARGEST, signature};
+use api_server::payments::settle::{self, Source};
 use e2e::midtrans::{Act, Fault, Forgery, Method as Pays, On, Release, Rule, Verb};
 use futures::future::try_join_all;
 use jiff::SignedDuration;
@@ -55,6 +56,57 @@ async fn what_is_not_signed_by_the_gateway_is_refused_and_kept_for_whoever_looks
     let kept = kept(till)?;
     assert!(kept.len() == 1 && kept[0].starts_with("FORGED "), "{kept:?}");
     story.stands(&id, "PENDING", 0).await
+}
+
+#[tokio::test]
+async fn what_can_not_be_booked_however_often_it_is_tried_is_told_and_booked_once_it_can() -> Result<()> {
+    let story = Story::new().await?;
+    let (till, id) = (&story.till, story.begins(50_000).await?);
+    let counted = async |from: &str| {
+        let sql = format!("select count(*) from {from}");
+        e2e::wait::until(from, BOUND, async || Ok((till.sql(&sql)? == "1").then_some(()))).await
+    };
+    till.sql("alter table gateway_payments add constraint planted check (status <> 'settlement')")?;
+    till.gateway.add_rules(vec![Rule::new(On::Notification, Fault::Drop)])?;
+    let transaction = till.pays(&id, Pays::BcaVa)?;
+    // Two ways lead there. It is asked about:
+    till.sql("update payment_attempts set next_check_at = created_at")?;
+    counted("payment_attempts where failing_since is not null").await?;
+    assert_eq!(till.findings()?, NONE);
+    let long_ago = "failing_since = created_at - interval '1 day', next_check_at = created_at";
+    till.sql(&format!("update payment_attempts set {long_ago}"))?;
+    counted("payment_findings where kind = 'UNSETTLED' and top_up_id is not null").await?;
+    // Hours until the next try.
+    counted("payment_attempts where next_check_at > now() + interval '4 hours'").await?;
+    assert_eq!(till.sql("delete from payment_findings returning subject")?, till.order(&id)?);
+    // And it is told:
+    let body = signed(&till.order(&id)?, "200", "50000.00", "settlement", &transaction);
+    till.notify(body.to_string()).await?.expect(StatusCode::OK)?;
+    counted("payment_notifications where last_error is not null").await?;
+    assert_eq!(till.findings()?, NONE);
+    till.sql("update payment_notifications set attempts = 9, next_attempt_at = received_at")?;
+    counted("payment_findings where kind = 'UNSETTLED' and top_up_id is not null").await?;
+    till.sql("alter table gateway_payments drop constraint planted")?;
+    till.sql("update payment_notifications set next_attempt_at = received_at")?;
+    story.stands(&id, "COMPLETED", 50_000).await
+}
+
+#[tokio::test]
+async fn what_is_found_by_asking_while_its_notification_may_be_on_its_way_is_no_missed_one() -> Result<()> {
+    let story = Story::new().await?;
+    let (till, state) = (&story.till, story.till.state()?);
+    till.gateway.add_rules(vec![Rule::new(On::Notification, Fault::Drop)])?;
+    for (amount, minutes, found) in [(50_000, 0, ""), (60_000, 6, "MISSED_NOTIFICATION")] {
+        let id = story.begins(amount).await?;
+        let order = till.order(&id)?;
+        till.pays(&id, Pays::BcaVa)?;
+        till.advance(SignedDuration::from_mins(minutes));
+        let attempt = uuid::Uuid::try_parse(order.trim_start_matches("tu-"))?;
+        settle::settle(&state, attempt, None, Source::Asked).await?;
+        assert_eq!(till.findings()?.join(" "), found);
+        till.comes(&story.ayu, &id, "COMPLETED").await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -420,6 +420,47 @@ async fn sync_finds_what_no_notification_told_and_is_not_asked_too_often() -> Re
 }
 
 #[tokio::test]
+async fn the_payment_of_one_top_up_is_begun_ten_times_and_no_more() -> Result<()> {
+    let story = Story::new().await?;
+    let (till, id) = (&story.till, story.begins(50_000).await?);
+    let methods = ["GOPAY", "QRIS"].map(|method| json!({"method": method}));
+    for method in methods.iter().cycle().take(9) {
+        till.verb(&story.ayu, &id, "pay", method).await?.expect(StatusCode::OK)?;
+    }
+    let last = till.order(&id)?;
+    let refused = till.verb(&story.ayu, &id, "pay", &methods[1]).await?.expect(StatusCode::CONFLICT)?;
+    assert_eq!((refused.code(), till.order(&id)?), ("top_up.too_many_attempts", last));
+    // The last of them is as good as any.
+    till.verb(&story.ayu, &id, "pay", &methods[0]).await?.expect(StatusCode::OK)?;
+    till.pays(&id, Pays::Gopay)?;
+    story.stands(&id, "COMPLETED", 50_000).await
+}
+
+#[tokio::test]
+async fn what_calls_the_gateway_has_a_rate_for_each_customer() -> Result<()> {
+    let till = Till::with(|settings| settings.http.rate_top_ups_per_user = 3).await?;
+    let (ayu, budi) = (till.world.user("ayu").await?, till.world.user("budi").await?);
+    let id = till.top_up(&ayu, 50_000).await?.id;
+    let nothing = json!({});
+    let verbs = [("pay", 20), ("cancel", 20)].map(|(verb, times)| {
+        let (till, ayu, id, nothing) = (&till, &ayu, &id, &nothing);
+        join_all((0..times).map(move |_| till.verb(ayu, id, verb, nothing)))
+    });
+    let mut limited = 0;
+    for answer in join_all(verbs).await.into_iter().flatten() {
+        let answer = answer?;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            limited += 1;
+            assert!(!answer.header("retry-after").is_empty());
+        }
+    }
+    // Three a minute: some minutes may have gone by.
+    assert!(limited >= 20, "{limited}");
+    till.top_up(&budi, 50_000).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_page_that_nobody_used_is_over_after_a_day_without_a_mail() -> Result<()> {
     let mut story = Story::new().await?;
     let id = story.begins(50_000).await?;
@@ -454,11 +495,36 @@ async fn without_the_gateways_word_nothing_expires_for_an_hour_and_what_was_paid
         story.till.comes(&story.ayu, id, "EXPIRED").await?;
     }
     story.till.gateway.clear_rules();
-    story.later(SignedDuration::from_mins(2)).await?;
+    story.later(SignedDuration::from_mins(11)).await?;
     story.till.comes(&story.ayu, &paid, "COMPLETED").await?;
     story.stands(&unpaid, "EXPIRED", 60_000).await?;
     assert_eq!(story.till.findings()?, ["LATE_SETTLEMENT", "MISSED_NOTIFICATION"]);
     Ok(())
+}
+
+#[tokio::test]
+async fn once_a_day_all_is_compared_by_one_replica_and_all_know_when() -> Result<()> {
+    let mut story = Story::new().await?;
+    let (paid, replica) = (story.paid(50_000, Pays::BcaVa).await?, story.till.replica().await?);
+    let (state, before) = (story.till.state()?, story.till.world.clock.now());
+    let compared = async |from: i64| {
+        e2e::wait::until("all to be compared", BOUND, async || {
+            let standing = api_server::payments::standing(&state.db, story.till.world.clock.now()).await?;
+            Ok((standing.compared_at >= from).then_some(standing))
+        })
+        .await
+    };
+    // The one of the beginning, of which nobody was to be told yet.
+    compared(1).await?;
+    story.till.gateway.add_rules(vec![Rule::new(On::Status, Fault::Http500)])?;
+    story.till.advance(SignedDuration::from_hours(25));
+    let standing = compared(before.as_second() + 24 * 60 * 60).await?;
+    assert_eq!(standing.unanswered, 1);
+    assert_eq!(story.till.sql("select count(*) from payment_comparisons where asked > 0")?, "1");
+    story.till.gateway.clear_rules();
+    drop(replica);
+    story.later(SignedDuration::ZERO).await?;
+    story.stands(&paid, "COMPLETED", 50_000).await
 }
 
 #[tokio::test]

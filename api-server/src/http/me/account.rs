@@ -29,7 +29,8 @@ pub(super) struct Leaving {
     erase: bool,
 }
 
-/// Leave: deactivate one's account, or delete what is personal of it. Records of payments stay, without a name.
+/// Leave: deactivate one's account, or delete what is personal of it. Records of payments stay, without a name. Whoever has money in the wallet,
+/// owes some or has a top-up pending is not deleted; a promotion that is left is forfeited.
 #[utoipa::path(
     delete,
     path = "/me",
@@ -39,7 +40,7 @@ pub(super) struct Leaving {
     responses(
         (status = 204, description = "Done; all sessions have ended."),
         (status = 403, body = problem::Body, content_type = "application/problem+json", description = "The password is wrong."),
-        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay; or the account is to be erased, and its wallet has or owes money, or top-ups are pending."),
     ),
 )]
 pub(super) async fn leave(

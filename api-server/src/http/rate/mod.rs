@@ -213,6 +213,14 @@ pub async fn user(state: &State, id: Uuid) -> Result<(), Problem> {
     take_leased(state, Limit::per_minute("user", state.http.rate_per_user), &id.to_string()).await
 }
 
+/// A user's requests that may call the payment gateway, which has limits of its own for all of us together.
+///
+/// # Errors
+/// As [`take`].
+pub async fn top_ups(state: &State, user: Uuid) -> Result<(), Problem> {
+    take(state, Limit::per_minute("top-ups", state.http.rate_top_ups_per_user), &user.to_string()).await
+}
+
 /// Requests of one network that anybody may make: to log in, to register.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use crate::{
         idempotency::{self, Begun, Key},
         path::Id,
         problem::{self, Result},
+        rate,
     },
     payments::top_up,
 };
@@ -33,7 +34,10 @@ pub(super) async fn cancel(
     key: Key,
 ) -> Result<Response> {
     let route = format!("POST /wallet/top-ups/{id}/cancel");
-    let work = Box::pin(async { Ok(top_up::cancel(&state, principal.user_id, id).await?) });
+    let work = Box::pin(async {
+        rate::top_ups(&state, principal.user_id).await?;
+        Ok(top_up::cancel(&state, principal.user_id, id).await?)
+    });
     match idempotency::begin_after(&state, &principal, &route, key, b"", work).await? {
         Begun::Before(answer) => Ok(answer),
         Begun::First((once, top_up)) => once.finish(StatusCode::OK, &[], &TopUpView::from(top_up)).await,

@@ -9,6 +9,7 @@ use crate::{
         body::Body,
         idempotency::{self, Key, REPLAYED, Resumed},
         problem::{self, Fields, Result},
+        rate,
     },
     payments::top_up::{self, TopUpError},
     wallet::Status,
@@ -60,6 +61,7 @@ pub(super) async fn create(
     let (mut fields, methods) = (Fields::new(), &state.payments.methods);
     let amount = amount.within(&mut fields, "amount", methods.minimum().get(), methods.maximum().get());
     let Some(amount) = amount else { return Err(fields.problem()) };
+    rate::top_ups(&state, principal.user_id).await?;
     let route = "POST /wallet/top-ups";
     let begun = idempotency::begin_resumable(&state, &principal, route, key, &body.bytes).await?;
     let (id, is_repeat) = match begun {

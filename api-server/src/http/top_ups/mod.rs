@@ -127,6 +127,7 @@ impl From<TopUpError> for Problem {
             }
             TopUpError::Method(error) => Self::field(Code::Invalid, "amount", error.to_string()),
             TopUpError::TooManyPending => Self::with(Code::TooManyTopUps, format!("{error}.")),
+            TopUpError::TooManyAttempts => Self::with(Code::TopUpTooManyAttempts, format!("{error}.")),
             TopUpError::Decided(status) => {
                 Self::with(Code::TopUpDecided, format!("The top-up is {}.", status.as_str()))
             }
@@ -145,7 +146,7 @@ impl From<SettleError> for Problem {
     fn from(error: SettleError) -> Self {
         match error {
             SettleError::Off => Self::unavailable("No payment gateway is set up here."),
-            SettleError::Gateway(error) => {
+            error @ (SettleError::Gateway(_) | SettleError::Overtaken) => {
                 tracing::warn!(%error, "the payment gateway gave no good answer");
                 Self::unavailable(
                     "The payment gateway gives no answer. Nothing is lost: repeat the same request a little later.",

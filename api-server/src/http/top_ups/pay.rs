@@ -9,6 +9,7 @@ use crate::{
         idempotency::{self, Begun, Key},
         path::Id,
         problem::{self, Code, Problem, Result},
+        rate,
     },
     payments::top_up::{self, TopUpError},
 };
@@ -36,7 +37,7 @@ pub(super) struct PayTopUp {
     responses(
         (status = 200, body = TopUpView),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "One has no such top-up."),
-        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "It is not pending any more, another request is at it, or the gateway refuses the payment."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "It is not pending any more, another request is at it, it was begun ten times already, or the gateway refuses the payment."),
         (status = 422, body = problem::Body, content_type = "application/problem+json", description = "The method can't be used for it."),
     ),
 )]
@@ -49,6 +50,7 @@ pub(super) async fn pay(
 ) -> Result<Response> {
     let (method, route) = (body.value.method, format!("POST /wallet/top-ups/{id}/pay"));
     let work = Box::pin(async {
+        rate::top_ups(&state, principal.user_id).await?;
         let paid = top_up::pay(&state, principal.user_id, id, method.as_deref()).await;
         paid.map_err(|error| match error {
             TopUpError::Method(why) => {

@@ -241,6 +241,17 @@ fn what_was_reversed_is_not_credited_again() {
 }
 
 #[test]
+fn what_a_bank_gives_back_after_all_is_not_credited_and_told() {
+    for (status, parts, left) in
+        [(Status::Chargeback, &[][..], 0), (Status::PartialChargeback, &[3_000][..], EXPECTED - 3_000)]
+    {
+        let (known, _) = live(&paid(), &[seen_refunded(status, parts)]);
+        let (known, findings) = live(&known, &[seen(Status::Settlement)]);
+        assert_eq!((net(&known), findings), (left, vec![Finding::PaidAfterReversal]));
+    }
+}
+
+#[test]
 fn a_reversal_after_a_refund_takes_the_rest() {
     let (known, _) = live(&paid(), &[seen_refunded(Status::PartialRefund, &[3_000])]);
     let verdict = judge(rupiah(EXPECTED), &known, &seen(Status::Deny));

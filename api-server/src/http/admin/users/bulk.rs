@@ -18,7 +18,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use sqlx::Connection as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -119,8 +119,10 @@ pub(super) async fn bulk(
     };
     // All at once and in one order: two who do it to the same users would wait for each other.
     store::lock_all(once.db(), &ids).await?;
-    let mut results = Vec::with_capacity(ids.len());
-    for id in ids {
+    let mut results = BTreeMap::new();
+    // Wallets too are locked in the order of their users' ids.
+    let in_order: BTreeSet<Uuid> = ids.iter().copied().collect();
+    for id in in_order {
         let by = By { actor: &actor, reason: why.as_deref(), now: state.clock.now() };
         let mut point = once.db().begin().await?;
         let problem = administration::apply(&state, &mut point, by, id, verb).await.err();
@@ -131,8 +133,9 @@ pub(super) async fn bulk(
         }
         let detail = problem.as_ref().map(|problem| problem.body("").detail);
         let code = problem.map(|problem| problem.code().code());
-        results.push(RowResult { id, done: code.is_none(), code, detail });
+        results.insert(id, RowResult { id, done: code.is_none(), code, detail });
     }
+    let results = ids.iter().filter_map(|id| results.remove(id)).collect();
     let answer = once.finish(StatusCode::OK, &[], &BulkResult { results }).await?;
     account::settled(&state);
     Ok(answer)

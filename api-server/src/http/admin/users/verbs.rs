@@ -65,7 +65,8 @@ impl Order {
     }
 }
 
-/// Delete everything personal of a user. Records of payments stay, without a name.
+/// Delete everything personal of a user. Records of payments stay, without a name. Whoever has money in the wallet, owes some or has a top-up
+/// pending is not deleted: an adjustment settles that first.
 #[utoipa::path(
     delete,
     path = "/users/{id}",
@@ -76,7 +77,7 @@ impl Order {
     responses(
         (status = 204, description = "It is so."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such user."),
-        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "The last administrator must stay; or the user's wallet has or owes money, or top-ups are pending."),
     ),
 )]
 pub(super) async fn delete(
