@@ -102,6 +102,8 @@ codes! {
     UserDeleted = "user.deleted", CONFLICT, "The user is deleted.";
     /// There is money in the wallet, or on its way there.
     UserHasMoney = "user.has_money", CONFLICT, "The user's wallet has or owes money, or money is on its way to it.";
+    /// Something that was bought has not ended.
+    UserHasSubscriptions = "user.has_subscriptions", CONFLICT, "The user has subscriptions that have not ended.";
     /// To whom a mail went is not kept any more.
     MailForgotten = "email.forgotten", CONFLICT, "It is not known any more to whom the mail went.";
     /// The link of a mail was used, or nobody is there any more who could use it.

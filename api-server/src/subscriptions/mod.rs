@@ -14,7 +14,7 @@ use crate::money::Rupiah;
 use crds::plan::Period;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -209,6 +209,14 @@ impl Subscription {
     pub fn tenant(&self) -> String {
         crds::names::tenant_of_user(&self.user_id.to_string())
     }
+}
+
+/// How many of somebody's have not ended, or may still run. Whoever holds the lock of the wallet is told for sure.
+///
+/// # Errors
+/// As the database's.
+pub async fn live(db: &mut PgConnection, user_id: Uuid) -> Result<usize, sqlx::Error> {
+    Ok(store::holdings(db, user_id).await?.len())
 }
 
 /// How all subscriptions stand.

@@ -17,11 +17,14 @@ use crate::{
     payments::top_up,
     sessions::{self, EndReason, Principal},
     state::State,
+    subscriptions,
 };
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// What is said to whom something still runs for.
+const LIVES: &str = "There are subscriptions that have not ended. Cancel them first, and wait until nothing of them runs any more.";
 /// Tries of the current password, so that an open session is no place to guess it.
 const TRIES: Limit = Limit::per_hour("own-password", 10);
 
@@ -163,7 +166,7 @@ pub enum Leave {
 /// Deactivates or deletes one's own account.
 ///
 /// # Errors
-/// [`Code::WrongPassword`]; [`Code::LastAdministrator`]; [`Code::UserHasMoney`].
+/// [`Code::WrongPassword`]; [`Code::LastAdministrator`]; [`Code::UserHasMoney`], [`Code::UserHasSubscriptions`].
 pub async fn leave(
     state: &State,
     principal: &Principal,
@@ -182,12 +185,15 @@ pub async fn leave(
 /// Deactivates or deletes a user that was locked, within a transaction, ends the sessions and tells the owner.
 ///
 /// # Errors
-/// [`Code::LastAdministrator`]; to delete also [`Code::UserHasMoney`].
+/// [`Code::LastAdministrator`]; to delete also [`Code::UserHasMoney`], [`Code::UserHasSubscriptions`].
 pub async fn remove(state: &State, db: &mut PgConnection, user: &User, leave: Leave) -> Result<(), Problem> {
     let now = state.clock.now();
     keeps_an_administrator(db, user).await?;
     if leave == Leave::Delete {
         leaves_no_money(db, user.id, now).await?;
+        if subscriptions::live(db, user.id).await? > 0 {
+            return Err(Problem::with(Code::UserHasSubscriptions, LIVES));
+        }
     }
     let (kind, reason) = match leave {
         Leave::Deactivate => (Kind::AccountDeactivated, EndReason::Deactivated),

@@ -139,6 +139,9 @@ impl<'a> Stage<'a> {
         if let Some(user) = self.caller(caller) {
             request = request.bearer_auth(&user.access);
         }
+        if *method == Method::POST {
+            request = request.header("idempotency-key", format!("{id} {caller:?}"));
+        }
         if *method != Method::GET {
             request = request.json(&json!({}));
         }

@@ -24,7 +24,8 @@ fn template(name: &str) -> Value {
     let parameters = json!([{"name": "title", "type": "String", "default": "Mine", "maxLength": 10}]);
     json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceTemplate", "metadata": {"name": name}, "spec": {
         "displayName": "Ghost", "description": "A publication", "icon": "ghost", "category": "websites", "version": "1",
-        "parameters": parameters, "components": []}})
+        "parameters": parameters, "components": [],
+        "expose": {"http": {"component": "app", "port": "http"}}}})
 }
 
 fn plan(name: &str, template: &str, price: i64, more: &Value) -> Value {
@@ -279,4 +280,22 @@ async fn while_the_cluster_is_away_what_was_bought_waits_and_what_is_cancelled_k
     .await?;
     assert_eq!(shop.wallet(&ayu).await?, (1_000_000, 0));
     shop.books_are_right().await
+}
+
+#[tokio::test]
+async fn nobody_is_deleted_for_whom_something_may_run() -> Result<()> {
+    let shop = Shop::new().await?;
+    let ayu = shop.world.user("ayu").await?;
+    let bought = shop.buys(&ayu, "free", &json!({"plan": "free"})).await?.expect(StatusCode::CREATED)?.body;
+    let leaving = json!({"password": PASSWORD, "erase": true});
+    let refused = shop.api.send_as(&ayu, Method::DELETE, "/api/v1/me", &leaving).await?;
+    assert_eq!(refused.expect(StatusCode::CONFLICT)?.code(), "user.has_subscriptions");
+    let cancel = format!("{PATH}/{}/cancel", bought["id"].as_str().unwrap_or_default());
+    shop.api.post_once(&ayu, &cancel, "end", &json!({})).await?.expect(StatusCode::OK)?;
+    until("the account to be deleted", BOUND, async || {
+        let left = shop.api.send_as(&ayu, Method::DELETE, "/api/v1/me", &leaving).await?;
+        ensure!([StatusCode::CONFLICT, StatusCode::NO_CONTENT].contains(&left.status), "{:?}", left.body);
+        Ok((left.status == StatusCode::NO_CONTENT).then_some(()))
+    })
+    .await
 }
