@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod jobs;
 pub mod ledger;
 pub mod mail;
 pub mod metrics;

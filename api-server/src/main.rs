@@ -10,7 +10,7 @@ use api_server::{
         House, checkpoint,
         verify::{self, Difference, Report, Scope},
     },
-    serve,
+    serve::{self, Role},
     users::{self, administration, email::Email},
 };
 use clap::{Parser, Subcommand};
@@ -34,8 +34,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API, and send mail, until stopped
-    Serve(Box<Serving>),
+    /// Serve the API, and do the background work, until stopped
+    Serve {
+        /// Serve the API alone; then `api-server worker` must run somewhere
+        #[arg(long, env = "NAKHODA_NO_WORKER")]
+        no_worker: bool,
+        #[command(flatten)]
+        serving: Box<Serving>,
+    },
+    /// Do the background work alone (jobs, mail, payments that come in), until stopped; --listen says where it tells how it is
+    Worker(Box<Serving>),
     /// Bring the database up to this version; running it twice is fine
     Migrate {
         /// The database, as the owner of its tables
@@ -124,7 +132,9 @@ async fn main() -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
-        Command::Serve(serving) => run(*serving).await?,
+        Command::Serve { no_worker: false, serving } => run(*serving, Role::Both).await?,
+        Command::Serve { no_worker: true, serving } => run(*serving, Role::Api).await?,
+        Command::Worker(serving) => run(*serving, Role::Worker).await?,
         Command::Migrate { owner_database_url } => db::migrate(&owner_database_url).await?,
         Command::Admin(Admin::Create(create)) => make_administrator(*create).await?,
         Command::Ledger(Ledger::Verify { full, database }) => return verify(full, &database).await,
@@ -189,7 +199,7 @@ impl Serve {
     }
 }
 
-async fn run(serving: Serving) -> Result<()> {
+async fn run(serving: Serving, role: Role) -> Result<()> {
     let Serving { cluster, settings } = serving;
     let listen = settings.http.listen;
     let cluster = match cluster {
@@ -200,10 +210,10 @@ async fn run(serving: Serving) -> Result<()> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("can't listen on {listen}; choose another address with --listen"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    tracing::info!(address = %listener.local_addr()?, ?role, "serving");
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    serve::serve(state, sender, listener, stop).await?;
+    serve::serve(state, sender, role, listener, stop).await?;
     Ok(())
 }
 

@@ -55,6 +55,8 @@ pub struct Metrics {
     connections: Family<Named, Gauge>,
     /// Those of payments.
     pub payments: crate::payments::metrics::Metrics,
+    /// Those of background work.
+    pub jobs: crate::jobs::metrics::Metrics,
     ledger_differences: Gauge,
     ledger_verified: Gauge,
 }
@@ -78,6 +80,7 @@ impl Default for Metrics {
             hash_places: Gauge::default(),
             connections: Family::default(),
             payments: crate::payments::metrics::Metrics::default(),
+            jobs: crate::jobs::metrics::Metrics::default(),
             ledger_differences: Gauge::default(),
             ledger_verified: Gauge::default(),
         };
@@ -127,6 +130,7 @@ impl Metrics {
         );
         metrics.register_database(registry);
         metrics.payments.register(registry);
+        metrics.jobs.register(registry);
         self.registry = std::mem::take(registry);
     }
 
