@@ -35,13 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API, and do the background work, until stopped
-    Serve {
-        /// Serve the API alone; then `api-server worker` must run somewhere
-        #[arg(long, env = "NAKHODA_NO_WORKER")]
-        no_worker: bool,
-        #[command(flatten)]
-        serving: Box<Serving>,
-    },
+    Serve(Box<Server>),
     /// Do the background work alone (jobs, mail, payments that come in), until stopped; --listen says where it tells how it is
     Worker(Box<Serving>),
     /// Bring the database up to this version; running it twice is fine
@@ -100,6 +94,15 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
+struct Server {
+    /// Serve the API alone; then `api-server worker` must run somewhere
+    #[arg(long, env = "NAKHODA_NO_WORKER")]
+    no_worker: bool,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+#[derive(Debug, clap::Args)]
 struct Serving {
     /// The cluster whose resources are written
     #[arg(long, env = "NAKHODA_CLUSTER", value_enum, default_value = "infer")]
@@ -132,8 +135,9 @@ async fn main() -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
-        Command::Serve { no_worker: false, serving } => run(*serving, Role::Both).await?,
-        Command::Serve { no_worker: true, serving } => run(*serving, Role::Api).await?,
+        Command::Serve(server) => {
+            run(server.serving, if server.no_worker { Role::Api } else { Role::Both }).await?;
+        }
         Command::Worker(serving) => run(*serving, Role::Worker).await?,
         Command::Migrate { owner_database_url } => db::migrate(&owner_database_url).await?,
         Command::Admin(Admin::Create(create)) => make_administrator(*create).await?,
@@ -228,4 +232,15 @@ fn stop_on_signal(stop: CancellationToken) -> Result<()> {
         stop.cancel();
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
 }
