@@ -7,6 +7,7 @@ pub mod config;
 pub mod db;
 pub mod http;
 pub mod instances;
+pub mod jobs;
 pub mod ledger;
 pub mod mail;
 pub mod metrics;

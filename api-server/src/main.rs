@@ -10,7 +10,7 @@ use api_server::{
         House, checkpoint,
         verify::{self, Difference, Report, Scope},
     },
-    serve,
+    serve::{self, Role},
     users::{self, administration, email::Email},
 };
 use clap::{Parser, Subcommand};
@@ -34,8 +34,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API, and send mail, until stopped
-    Serve(Box<Serving>),
+    /// Serve the API, and do the background work, until stopped
+    Serve(Box<Server>),
+    /// Do the background work alone (jobs, mail, payments that come in), until stopped; --listen says where it tells how it is
+    Worker(Box<Serving>),
     /// Bring the database up to this version; running it twice is fine
     Migrate {
         /// The database, as the owner of its tables
@@ -92,6 +94,15 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
+struct Server {
+    /// Serve the API alone; then `api-server worker` must run somewhere
+    #[arg(long, env = "NAKHODA_NO_WORKER")]
+    no_worker: bool,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+#[derive(Debug, clap::Args)]
 struct Serving {
     /// The cluster whose resources are written
     #[arg(long, env = "NAKHODA_CLUSTER", value_enum, default_value = "infer")]
@@ -126,7 +137,10 @@ async fn main() -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
-        Command::Serve(serving) => run(*serving).await?,
+        Command::Serve(server) => {
+            run(server.serving, if server.no_worker { Role::Api } else { Role::Both }).await?;
+        }
+        Command::Worker(serving) => run(*serving, Role::Worker).await?,
         Command::Migrate { owner_database_url } => db::migrate(&owner_database_url).await?,
         Command::Admin(Admin::Create(create)) => make_administrator(*create).await?,
         Command::Ledger(Ledger::Verify { full, database }) => return verify(full, &database).await,
@@ -192,7 +206,7 @@ impl Serve {
     }
 }
 
-async fn run(serving: Serving) -> Result<()> {
+async fn run(serving: Serving, role: Role) -> Result<()> {
     let Serving { cluster, settings } = serving;
     let listen = settings.http.listen;
     let cluster = match cluster {
@@ -203,10 +217,10 @@ async fn run(serving: Serving) -> Result<()> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("can't listen on {listen}; choose another address with --listen"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    tracing::info!(address = %listener.local_addr()?, ?role, "serving");
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    serve::serve(state, sender, listener, stop).await?;
+    serve::serve(state, sender, role, listener, stop).await?;
     Ok(())
 }
 
@@ -221,4 +235,15 @@ fn stop_on_signal(stop: CancellationToken) -> Result<()> {
         stop.cancel();
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
 }

@@ -59,6 +59,8 @@ pub struct Metrics {
     pub watches: crate::cluster::watch::metrics::Metrics,
     /// Those of subscriptions.
     pub subscriptions: crate::subscriptions::metrics::Metrics,
+    /// Those of background work.
+    pub jobs: crate::jobs::metrics::Metrics,
     ledger_differences: Gauge,
     ledger_verified: Gauge,
 }
@@ -84,6 +86,7 @@ impl Default for Metrics {
             payments: crate::payments::metrics::Metrics::default(),
             watches: crate::cluster::watch::metrics::Metrics::default(),
             subscriptions: crate::subscriptions::metrics::Metrics::default(),
+            jobs: crate::jobs::metrics::Metrics::default(),
             ledger_differences: Gauge::default(),
             ledger_verified: Gauge::default(),
         };
@@ -135,6 +138,7 @@ impl Metrics {
         metrics.payments.register(registry);
         metrics.watches.register(registry);
         metrics.subscriptions.register(registry);
+        metrics.jobs.register(registry);
         self.registry = std::mem::take(registry);
     }
 

@@ -5,6 +5,7 @@ use crate::{
     cluster::{self, Cluster},
     config, db,
     http::{self, rate::Leases},
+    jobs::{registry::Registry, worker::Worker},
     ledger,
     mail::{
         self,
@@ -13,16 +14,12 @@ use crate::{
     metrics::Metrics,
     payments::{self, Payments, comparison, inbox, reconcile},
     secret_key::SecretKey,
-    sessions::{self, cache::Cache, keys::Keys},
+    sessions::{cache::Cache, keys::Keys},
     state::State,
     subscriptions,
-    users::{
-        self, backoff,
-        password::{HashError, Hasher},
-    },
+    users::password::{HashError, Hasher},
     wallet::queue::Queue,
 };
-use jiff::SignedDuration;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,10 +30,8 @@ const GRACE: Duration = Duration::from_secs(12);
 const KEYS: Duration = Duration::from_mins(1);
 /// Between two looks while there are none yet.
 const KEYS_MISSING: Duration = Duration::from_secs(1);
-/// Between two times of tidying up.
-const TIDY: Duration = Duration::from_mins(1);
-/// How long a session that is over is kept, for whoever looks into what happened.
-const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Between two looks at how mails and payments stand, and between two times that what is counted by the minute begins anew.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Everything it takes.
 #[derive(Clone, Debug)]
@@ -76,6 +71,17 @@ pub enum StartError {
     Payments(#[from] payments::SettingsError),
 }
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It serves the API, and does background work.
+    Both,
+    /// It serves the API alone.
+    Api,
+    /// It does background work alone, and tells how it is.
+    Worker,
+}
+
 /// What all requests share, and the sender of mail where a mail server is named.
 ///
 /// # Errors
@@ -102,45 +108,32 @@ pub fn build(
         wallets: Queue::default(),
         subscriptions_are_due: tokio::sync::Notify::new(),
         mail_is_due: tokio::sync::Notify::new(),
+        jobs_are_due: tokio::sync::Notify::new(),
     };
     Ok((Arc::new(state), Sender::new(&mail)?))
 }
 
-/// Serves until told to stop; then requests under way and mails under way are finished.
+/// Serves until told to stop; then requests under way, mails under way and jobs under way are finished.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     state: Arc<State>,
     sender: Option<Sender>,
+    role: Role,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let work = TaskTracker::new();
     work.spawn(keep_keys(Arc::clone(&state), stop.clone()));
-    work.spawn(tidy(Arc::clone(&state), stop.clone()));
-    if state.payments.gateway.is_some() {
-        work.spawn(inbox::run(Arc::clone(&state), stop.clone()));
-        work.spawn(reconcile::run(Arc::clone(&state), stop.clone()));
-        work.spawn(comparison::run(Arc::clone(&state), stop.clone()));
-    } else {
-        tracing::warn!("no server key of Midtrans is named: nobody can top up");
-    }
-    if state.cluster.is_there() {
-        work.spawn(subscriptions::work::run(Arc::clone(&state), stop.clone()));
-    }
     work.spawn(cluster::watch::run(Arc::clone(&state), stop.clone()));
-    work.spawn(ledger::watch::run(Arc::clone(&state), stop.clone()));
-    if let Some(sender) = sender {
-        let (state, stop) = (Arc::clone(&state), stop.clone());
-        work.spawn(async move { sender.run(state, stop).await });
-    } else {
-        tracing::warn!(
-            "no mail server is named (--smtp-url): mails are kept and none is sent by this process"
-        );
+    work.spawn(begin_anew(Arc::clone(&state), stop.clone()));
+    if role != Role::Api {
+        do_background_work(&work, &state, sender, &stop)?;
     }
     work.close();
-    let service = http::router(&state).into_make_service_with_connect_info::<SocketAddr>();
+    let router = if role == Role::Worker { http::router_of_worker(&state) } else { http::router(&state) };
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
     let bound = async {
         stop.cancelled().await;
@@ -159,6 +152,38 @@ pub async fn serve(
     Ok(())
 }
 
+/// Begins all that is done without being asked.
+fn do_background_work(
+    work: &TaskTracker,
+    state: &Arc<State>,
+    sender: Option<Sender>,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let worker = Worker::new(Arc::clone(state), Registry::standard()).map_err(std::io::Error::other)?;
+    work.spawn(worker.run(stop.clone()));
+    work.spawn(stand(Arc::clone(state), stop.clone()));
+    if state.payments.gateway.is_some() {
+        work.spawn(inbox::run(Arc::clone(state), stop.clone()));
+        work.spawn(reconcile::run(Arc::clone(state), stop.clone()));
+        work.spawn(comparison::run(Arc::clone(state), stop.clone()));
+    } else {
+        tracing::warn!("no server key of Midtrans is named: nobody can top up");
+    }
+    if state.cluster.is_there() {
+        work.spawn(subscriptions::work::run(Arc::clone(state), stop.clone()));
+    }
+    work.spawn(ledger::watch::run(Arc::clone(state), stop.clone()));
+    if let Some(sender) = sender {
+        let (state, stop) = (Arc::clone(state), stop.clone());
+        work.spawn(async move { sender.run(state, stop).await });
+    } else {
+        tracing::warn!(
+            "no mail server is named (--smtp-url): mails are kept and none is sent by this process"
+        );
+    }
+    Ok(())
+}
+
 async fn keep_keys(state: Arc<State>, stop: CancellationToken) {
     loop {
         let now = state.clock.now();
@@ -173,14 +198,19 @@ async fn keep_keys(state: Arc<State>, stop: CancellationToken) {
     }
 }
 
-fn said(what: &'static str, done: &Result<u64, sqlx::Error>) {
-    if let Err(error) = done {
-        tracing::warn!(what, %error, "what is over can't be taken away; it is tried again");
+/// Lets begin anew what this process counts by the minute.
+async fn begin_anew(state: Arc<State>, stop: CancellationToken) {
+    loop {
+        state.payments.tidy();
+        tokio::select! {
+            () = tokio::time::sleep(MINUTE) => {}
+            () = stop.cancelled() => return,
+        }
     }
 }
 
-/// Takes away what is over: sessions, tokens, wrong passwords, idempotency keys, mails, rates; so many of each at a time.
-async fn tidy(state: Arc<State>, stop: CancellationToken) {
+/// Tells how mails, payments and subscriptions stand.
+async fn stand(state: Arc<State>, stop: CancellationToken) {
     loop {
         let now = state.clock.now();
         match mail::store::queue(&state.db, now).await {
@@ -195,22 +225,9 @@ async fn tidy(state: Arc<State>, stop: CancellationToken) {
             Ok(standing) => state.metrics.subscriptions.stand(&standing),
             Err(error) => tracing::warn!(%error, "how subscriptions stand can't be read; it is tried again"),
         }
-        state.payments.tidy();
         tokio::select! {
-            () = tokio::time::sleep(TIDY) => {}
+            () = tokio::time::sleep(MINUTE) => {}
             () = stop.cancelled() => return,
         }
-        let now = state.clock.now();
-        let old = crate::clock::before(now, KEPT);
-        // Each by itself: one that fails keeps nothing from the others.
-        said("sessions", &sessions::forget_old(&state.db, old).await);
-        // Longer than the mails, so that no link that was used becomes a new one when its mail is sent once more.
-        let tokens = crate::clock::before(mail::deliveries::kept_from(now), KEPT);
-        said("mailed tokens", &users::store::forget_old_tokens(&state.db, tokens).await);
-        said("wrong passwords", &backoff::forget_old(&state.db, now).await);
-        said("idempotency keys", &http::idempotency::forget_old(&state.db, now).await);
-        said("mails", &mail::store::forget_old(&state.db, mail::deliveries::kept_from(now)).await);
-        said("notifications", &inbox::forget_old(&state.db, now).await);
-        said("rates", &http::rate::forget_old(&state.db, now).await);
     }
 }

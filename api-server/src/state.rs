@@ -47,4 +47,6 @@ pub struct State {
     pub subscriptions_are_due: tokio::sync::Notify,
     /// Wakes the sender of mail in this process.
     pub mail_is_due: tokio::sync::Notify,
+    /// Wakes the worker in this process.
+    pub jobs_are_due: tokio::sync::Notify,
 }

@@ -171,6 +171,17 @@ def a_mail() -> str:
     raise RuntimeError(f"the mail to {email} is not known to be sent within 30 s")
 
 
+def a_job() -> str:
+    """The id of a job; those that are scheduled are there from the start."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        found = call("GET", "/admin/jobs", bearer=ROOT.token())["items"]
+        if found:
+            return found[0]["id"]
+        time.sleep(0.05)
+    raise RuntimeError("no scheduled job is there within 30 s")
+
+
 def another_session() -> str:
     """The id of a session of the caller's, which is not the one that calls."""
     # The last call may have been its good-bye.
@@ -265,6 +276,9 @@ ADMINISTRATORS = {
     "GET /api/v1/admin/users/{id}/quota": lambda: {"id": somebody()},
     "GET /api/v1/admin/emails/{id}": lambda: {"id": a_mail()},
     "POST /api/v1/admin/emails/{id}/resend": lambda: {"id": a_mail(), "body": {}},
+    "GET /api/v1/admin/jobs/{id}": lambda: {"id": a_job()},
+    "POST /api/v1/admin/jobs/{id}/retry": lambda: {"id": a_job(), "body": {}},
+    "POST /api/v1/admin/jobs/{id}/discard": lambda: {"id": a_job(), "body": {}},
     "GET /api/v1/wallet/transactions/{id}": lambda: {"id": own_transaction()},
     "GET /api/v1/admin/billing/transactions/{id}": lambda: {"id": transaction_of(somebody())["id"]},
     "POST /api/v1/admin/billing/adjustments": lambda: {

@@ -78,6 +78,11 @@ pub fn router(state: &Arc<State>) -> Router {
     around(router.merge(openapi::routes(&document)), state)
 }
 
+/// What a process that only does background work serves: how it is.
+pub fn router_of_worker(state: &Arc<State>) -> Router {
+    around(OpenApiRouter::new().merge(health::routes()).split_for_parts().0, state)
+}
+
 /// Lays around routes what lies around all of them.
 pub fn around(router: Router<Arc<State>>, state: &Arc<State>) -> Router {
     let limit = usize::try_from(state.http.body_limit_bytes).unwrap_or(usize::MAX);

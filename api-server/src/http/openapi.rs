@@ -40,6 +40,7 @@ use utoipa_swagger_ui::Config;
         (name = "webhooks", description = "What the payment gateway calls."),
         (name = "billing", description = "Money, for administrators."),
         (name = "emails", description = "What was sent to whom, for administrators."),
+        (name = "jobs", description = "Background work, for administrators."),
         (name = "audit", description = "Who changed what, for administrators."),
         (name = "operations", description = "How the service is."),
     ),

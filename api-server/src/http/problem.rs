@@ -108,6 +108,10 @@ codes! {
     MailForgotten = "email.forgotten", CONFLICT, "It is not known any more to whom the mail went.";
     /// The link of a mail was used, or nobody is there any more who could use it.
     MailNotNeeded = "email.not_needed", CONFLICT, "Nobody needs this mail any more.";
+    /// A worker has it.
+    JobRunning = "job.running", CONFLICT, "The job is being run right now.";
+    /// Another of its kind and key waits.
+    JobReplaced = "job.replaced", CONFLICT, "Another job for the same thing waits to be run.";
     /// Too many are pending.
     TooManyTopUps = "top_up.too_many_pending", CONFLICT, "Too many top-ups are pending.";
     /// Too many pages were made for it.

@@ -30,6 +30,9 @@ async fn the_applications_role_has_no_more_than_it_needs() -> Result<()> {
         "update signing_keys set expires_at = now()",
         "delete from users",
         "update emails set message_id = 'x'",
+        "update jobs set kind = 'x'",
+        "update job_outbox set payload = '1'",
+        "delete from job_schedules",
         "update _sqlx_migrations set success = false",
     ] {
         let refused = sqlx::query(sqlx::AssertSqlSafe(forbidden)).execute(&pool).await;

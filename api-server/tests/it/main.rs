@@ -6,6 +6,7 @@ mod account;
 mod administration;
 mod cluster;
 mod database;
+mod jobs;
 mod kubernetes;
 mod ledger;
 mod mail;

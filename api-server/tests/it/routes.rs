@@ -64,6 +64,10 @@ fn insert(path: &str, id: &str, owner: &User) -> Option<String> {
             "insert into emails (id, message_id, user_id, recipient, kind, language, data, created_at, next_attempt_at)
              values ('{id}', '{id}@nakhoda', '{user}', '{email}', 'WELCOME', 'en', '{{}}', now(), now())"
         ),
+        "/api/v1/admin/jobs" => format!(
+            "insert into jobs (id, position, kind, queue, payload, allowed, created_at, run_at)
+             values ('{id}', 0, 'PROBE', 'QUICK', '{{\"number\": 0}}', 5, now(), now() + interval '1 day')"
+        ),
         "/api/v1/wallet/top-ups" => format!(
             "with t as (insert into transactions (id, user_id, type, direction, amount, status, created_at, decided_at)
                  values (gen_random_uuid(), '{user}', 'TOP_UP', 'CREDIT', 10000, 'EXPIRED', now(), now()) returning id),

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use api_server::clock::Clock;
 use api_server::cluster::Cluster;
 use api_server::secret_key::SecretKey;
-use api_server::serve::{self, Settings};
+use api_server::serve::{self, Role, Settings};
 use api_server::state::State;
 use api_server::{config, db};
 use e2e::mail_catcher::MailCatcher;
@@ -95,6 +95,18 @@ impl World {
         Ok(Self { database, mail, clock, api })
     }
 
+    /// One whose API server does only that.
+    pub async fn with_role(role: Role) -> Result<Self> {
+        let (database, mail, clock) = (Database::new().await?, MailCatcher::start().await?, Clock::system());
+        let api = Api::start_as(settings(&database, &mail), Cluster::none(), clock.clone(), role).await?;
+        Ok(Self { database, mail, clock, api })
+    }
+
+    /// The settings of its replicas.
+    pub fn settings(&self) -> Settings {
+        settings(&self.database, &self.mail)
+    }
+
     /// One more replica on the same database.
     pub async fn replica(&self) -> Result<Api> {
         self.replica_with(|_| {}).await
@@ -105,6 +117,11 @@ impl World {
         let mut settings = settings(&self.database, &self.mail);
         change(&mut settings);
         Api::start(settings, self.clock.clone()).await
+    }
+
+    /// One more replica that does only that.
+    pub async fn replica_in(&self, role: Role) -> Result<Api> {
+        Api::start_as(self.settings(), Cluster::none(), self.clock.clone(), role).await
     }
 
     /// One more replica, with a cluster.
@@ -303,10 +320,14 @@ impl Api {
     }
 
     async fn start_on(settings: Settings, cluster: Cluster, clock: Clock) -> Result<Self> {
+        Self::start_as(settings, cluster, clock, Role::Both).await
+    }
+
+    async fn start_as(settings: Settings, cluster: Cluster, clock: Clock, role: Role) -> Result<Self> {
         let (state, sender) = serve::build(settings, cluster, clock)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (base, stop) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
-        tokio::spawn(serve::serve(state, sender, listener, stop.clone()));
+        tokio::spawn(serve::serve(state, sender, role, listener, stop.clone()));
         let api = Self { base, http: reqwest::Client::new(), stop };
         e2e::wait::until("the API server to be ready", BOUND, async || {
             let answer = api.send(api.request(Method::GET, "/readyz")).await?;

@@ -3,6 +3,7 @@
 mod audit;
 mod billing;
 mod emails;
+mod jobs;
 mod payments;
 mod users;
 
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
             .merge(users::routes())
             .merge(billing::routes())
             .merge(emails::routes())
+            .merge(jobs::routes())
             .merge(payments::routes())
             .routes(routes!(audit::list)),
     )
