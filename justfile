@@ -28,6 +28,10 @@ bench *arguments:
 bench-logins *arguments:
     cargo dev bench-logins {{ arguments }}
 
+# Debits of wallets and the verification of large books, beside what PostgreSQL takes for the same (docs/PERFORMANCE.md)
+bench-wallet *arguments:
+    cargo dev bench-wallet {{ arguments }}
+
 # Pictures of every mail and of the API's page, in target/pictures
 pictures *arguments:
     cargo dev with-api e2e/pictures/run {{ arguments }}

@@ -124,6 +124,14 @@ impl Postgres {
         Ok(())
     }
 
+    /// A call of pgbench, as that role; what it is to do is added.
+    pub fn pgbench(&self, role: &str, database: &str) -> Command {
+        let mut command = Command::new(self.programs.join("pgbench"));
+        command.args(["--host=127.0.0.1", "--username", role]).arg(format!("--port={}", self.port));
+        command.env("PGPASSWORD", &self.password).env("PGDATABASE", database);
+        command
+    }
+
     fn make_roles(&self) -> Result<()> {
         let password = &self.password;
         for role in [OWNER, APPLICATION] {

@@ -8,6 +8,7 @@ mod footprint;
 pub mod logins;
 mod orders;
 mod report;
+pub mod wallet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

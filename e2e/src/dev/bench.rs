@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use super::{cargo, preflight, state};
 use crate::bench::{self, Plan};
@@ -40,6 +41,37 @@ pub(super) struct Options {
     output: Option<PathBuf>,
 }
 
+/// Free space that large books want for each transfer, in bytes: its rows and indexes, and what is written on the way.
+const ROOM_OF_BOOKS: u64 = 1200;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Wallet {
+    /// How often each rate is taken, in turn with its floor; the middle one counts; 0 leaves debits out
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// For how many seconds it is taken each time
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How many clients are many
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// How many wallets are many
+    #[arg(long, default_value_t = 10_000)]
+    wallets: usize,
+    /// How many transfers the books have; 0 leaves them out
+    #[arg(long, default_value_t = 10_000_000)]
+    transfers: u64,
+    /// How many come after the checkpoint
+    #[arg(long, default_value_t = 100_000)]
+    later: u64,
+    /// Measure this API server in the place of the one that is built here
+    #[arg(long, env = "NAKHODA_API_SERVER")]
+    program: Option<PathBuf>,
+    /// Write the figures to this file, too, as JSON
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
 /// Builds the programs as they are shipped, measures, and prints the table. A figure fails nothing.
 pub(super) async fn run(options: Options) -> Result<ExitCode> {
     let [program, this] = cargo::build_optimised().await?;
@@ -64,10 +96,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode> {
     };
     let report = Box::pin(bench::run(&plan, story)).await?;
     println!("\n{}", report.table());
-    if let Some(path) = options.output {
-        let text = serde_json::to_string_pretty(&report)? + "\n";
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    write(options.output.as_deref(), &report)?;
     // Kept when something failed: the logs say why.
     std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
     Ok(ExitCode::SUCCESS)
@@ -93,4 +122,51 @@ pub(super) async fn logins(part: Duration) -> Result<ExitCode> {
     std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
     println!("\n{}", table?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Measures wallets and books, and prints the table. A figure fails nothing.
+pub(super) async fn wallet(options: Wallet) -> Result<ExitCode> {
+    let [program, this] = match options.program {
+        // All that is measured is there already.
+        Some(program) if !cfg!(debug_assertions) => [program, std::env::current_exe()?],
+        other => {
+            let [built, this] = cargo::build_optimised_api().await?;
+            become_optimised(&this)?;
+            [other.unwrap_or(built), this]
+        }
+    };
+    let story = Story::aloud();
+    preflight::check(story)?;
+    let home = scratch::folder("bench-wallet")?;
+    disk::require_free(&home, disk::GIB + options.transfers * ROOM_OF_BOOKS, "large books")?;
+    let plan = bench::wallet::Plan {
+        program,
+        this,
+        dir: home.clone(),
+        rounds: options.rounds,
+        part: Duration::from_secs(options.seconds.max(1)),
+        clients: options.clients.max(1),
+        wallets: options.wallets.max(1),
+        transfers: options.transfers,
+        later: options.later,
+    };
+    let report = Box::pin(bench::wallet::run(&plan, story)).await;
+    std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
+    let report = report?;
+    println!("\n{}", report.table());
+    write(options.output.as_deref(), &report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves as the floor of debits, until it is killed.
+pub(super) async fn wallet_floor(settings: PathBuf) -> Result<ExitCode> {
+    bench::wallet::serve_floor(settings).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what was measured to a file, where one is wanted.
+fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -16,6 +16,7 @@ mod up;
 mod with_api;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,6 +59,14 @@ enum Verb {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+    /// Measure debits of wallets and the verification of large books, beside what PostgreSQL takes for the same without the API
+    BenchWallet(bench::Wallet),
+    /// Serve as the floor of `bench-wallet`
+    #[command(hide = true)]
+    BenchWalletFloor {
+        /// What it is to do
+        settings: PathBuf,
+    },
     /// Write anew what is known of the API server's queries (.sqlx), from the migrations
     Sqlx {
         /// Change nothing; fail where it is not as it must be
@@ -94,6 +103,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
         Verb::Bench(options) => Box::pin(bench::run(options)).await,
         Verb::BenchLogins { seconds } => Box::pin(bench::logins(Duration::from_secs(seconds))).await,
+        Verb::BenchWallet(options) => Box::pin(bench::wallet(options)).await,
+        Verb::BenchWalletFloor { settings } => bench::wallet_floor(settings).await,
         Verb::Sqlx { check } => sqlx::run(check).await,
         Verb::WithApi { command } => Box::pin(with_api::run(&command)).await,
         Verb::Test { arguments } => test::run(&arguments).await,

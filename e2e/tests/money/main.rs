@@ -2,6 +2,7 @@
 //!
 //! A program of its own: beside the operator's stories it would keep two processors from renewing a lease.
 
+mod bench;
 mod planted;
 
 use std::sync::LazyLock;
