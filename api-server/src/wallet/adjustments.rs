@@ -87,11 +87,10 @@ pub async fn adjust(db: &mut PgConnection, by: By<'_>, wanted: &Adjustment) -> R
     let (kind, purse, house, direction) = kind.parts();
     let before = ledger::lock(db, user.id, by.now).await?;
     let new = New::of(user.id, kind, direction, *amount, description);
-    let (id, number) = super::open(db, &new, by.now).await?;
+    let (id, number) = super::open_completed(db, &new, by.now).await?;
     let moves = [Move { purse, house, direction, amount: *amount }];
     let posting = Posting { kind, key: &format!("adjustment:{id}"), transaction_id: id, moves: &moves };
     let after = ledger::post(db, &before, &posting, by.now).await.map_err(|error| refusal(error, &before))?;
-    super::decide(db, id, Status::Completed, by.now).await?;
     let line = audit::Entry {
         action: "wallet.adjust",
         entity_type: "wallet",

@@ -145,7 +145,20 @@ pub async fn open(
     now: Timestamp,
 ) -> Result<(Uuid, Number), sqlx::Error> {
     let id = random::id(now);
-    Ok((id, store::insert(db, id, new, now).await?))
+    Ok((id, store::insert(db, id, new, Status::Pending, now).await?))
+}
+
+/// Opens a transaction that is [`Status::Completed`] already, whose entry is written in this database transaction; its id and number.
+///
+/// # Errors
+/// As the database's.
+pub async fn open_completed(
+    db: &mut PgConnection,
+    new: &New<'_>,
+    now: Timestamp,
+) -> Result<(Uuid, Number), sqlx::Error> {
+    let id = random::id(now);
+    Ok((id, store::insert(db, id, new, Status::Completed, now).await?))
 }
 
 /// Notes what became of a transaction; whether that was news. Of what came to nothing it can still become that it is done.

@@ -41,19 +41,21 @@ pub(super) async fn insert(
     db: &mut PgConnection,
     id: Uuid,
     new: &New<'_>,
+    status: Status,
     now: Timestamp,
 ) -> Result<Number, sqlx::Error> {
     let New { user_id, kind, direction, amount, description, method, subscription_id, service, reverses } =
         new;
     sqlx::query_scalar!(
         "insert into transactions
-             (id, user_id, type, direction, amount, status, description, method, subscription_id, service, reverses, created_at)
-         values ($1, $2, $3, $4, $5, 'PENDING', $6, $7, $8, $9, $10, $11) returning number",
+             (id, user_id, type, direction, amount, status, description, method, subscription_id, service, reverses, created_at, decided_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, case when $6 <> 'PENDING' then $12::timestamptz end) returning number",
         id,
         user_id,
         kind.as_str(),
         direction.as_str(),
         amount.get(),
+        status.as_str(),
         *description,
         *method,
         *subscription_id,

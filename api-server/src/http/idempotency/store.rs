@@ -39,6 +39,30 @@ pub(super) async fn find(
     scope: &Scope,
     since: Timestamp,
 ) -> Result<Option<Stored>, sqlx::Error> {
+    let row = sqlx::query!(
+        "select fingerprint, status, headers, body, resumes, created_at >= $4 as \"counts!\"
+         from idempotency_keys where user_id = $1 and route = $2 and key = $3",
+        scope.user,
+        scope.route,
+        scope.key,
+        Time::from(since) as _,
+    );
+    let Some(found) = row.fetch_optional(&mut *db).await? else { return Ok(None) };
+    if !found.counts {
+        // The key is free again.
+        remove(db, scope, since).await?;
+        return Ok(None);
+    }
+    Ok(Some(Stored {
+        fingerprint: found.fingerprint,
+        status: found.status,
+        headers: found.headers,
+        body: found.body,
+        resumes: found.resumes,
+    }))
+}
+
+async fn remove(db: &mut PgConnection, scope: &Scope, since: Timestamp) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "delete from idempotency_keys where user_id = $1 and route = $2 and key = $3 and created_at < $4",
         scope.user,
@@ -46,17 +70,9 @@ pub(super) async fn find(
         scope.key,
         Time::from(since) as _,
     )
-    .execute(&mut *db)
-    .await?;
-    sqlx::query_as!(
-        Stored,
-        "select fingerprint, status, headers, body, resumes from idempotency_keys where user_id = $1 and route = $2 and key = $3",
-        scope.user,
-        scope.route,
-        scope.key,
-    )
-    .fetch_optional(db)
+    .execute(db)
     .await
+    .map(drop)
 }
 
 /// Keeps an answer.
