@@ -28,6 +28,10 @@ bench *arguments:
 bench-logins *arguments:
     cargo dev bench-logins {{ arguments }}
 
+# Background work: how fast 100,000 pending jobs are done, and how soon a single one is begun (docs/PERFORMANCE.md)
+bench-jobs *arguments:
+    cargo dev bench-jobs {{ arguments }}
+
 # Pictures of every mail and of the API's page, in target/pictures
 pictures *arguments:
     cargo dev with-api e2e/pictures/run {{ arguments }}

@@ -58,6 +58,8 @@ enum Verb {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+    /// Measure how fast background work is done
+    BenchJobs(bench::JobsOptions),
     /// Write anew what is known of the API server's queries (.sqlx), from the migrations
     Sqlx {
         /// Change nothing; fail where it is not as it must be
@@ -94,6 +96,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
         Verb::Bench(options) => Box::pin(bench::run(options)).await,
         Verb::BenchLogins { seconds } => Box::pin(bench::logins(Duration::from_secs(seconds))).await,
+        Verb::BenchJobs(options) => Box::pin(bench::jobs(options)).await,
         Verb::Sqlx { check } => sqlx::run(check).await,
         Verb::WithApi { command } => Box::pin(with_api::run(&command)).await,
         Verb::Test { arguments } => test::run(&arguments).await,
