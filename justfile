@@ -32,6 +32,10 @@ bench-logins *arguments:
 bench-wallet *arguments:
     cargo dev bench-wallet {{ arguments }}
 
+# Background work: how fast 100,000 pending jobs are done, and how soon a single one is begun (docs/PERFORMANCE.md)
+bench-jobs *arguments:
+    cargo dev bench-jobs {{ arguments }}
+
 # Pictures of every mail and of the API's page, in target/pictures
 pictures *arguments:
     cargo dev with-api e2e/pictures/run {{ arguments }}

@@ -114,7 +114,7 @@ impl Queue {
     /// ended many at a time.
     pub fn in_hand(self) -> usize {
         match self {
-            Self::Quick => 256,
+            Self::Quick => 512,
             Self::Upkeep => self.at_once(),
         }
     }

@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Between two looks while the database is away.
 const AWAY: Duration = Duration::from_secs(1);
 /// How many rows are handed over from the outbox at a time.
-const HANDED_OVER: i64 = 500;
+const HANDED_OVER: i64 = 1000;
 /// How long a job is its worker's alone, counted from its last word.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// For how long the worker itself counts on that: it lets go before another may take.
@@ -154,7 +154,11 @@ impl Worker {
             let mut jobs = store::take(db, &want).await?;
             if look.lost {
                 let rest = store::Want { most: number(room.saturating_sub(jobs.len())), ..want };
-                jobs.extend(store::take_lost(db, &rest, &self.hand.all().0).await?);
+                // What was taken already must not wait for its minute where this fails; it is tried again at the next look.
+                match store::take_lost(db, &rest, &self.hand.all().0).await {
+                    Ok(lost) => jobs.extend(lost),
+                    Err(error) => tracing::warn!(%error, "what other workers lost can't be taken"),
+                }
             }
             more |= jobs.len() == room;
             jobs.sort_by_key(|job| job.position);

@@ -5,6 +5,7 @@
 mod calls;
 mod floor;
 mod footprint;
+pub mod jobs;
 pub mod logins;
 mod orders;
 mod report;

@@ -170,3 +170,29 @@ fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(report)? + "\n";
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[derive(Debug, clap::Args)]
+pub(super) struct JobsOptions {
+    /// How many jobs are pending
+    #[arg(long, default_value_t = 100_000)]
+    jobs: usize,
+    /// Measure this API server in the place of the one that is built here
+    #[arg(long)]
+    program: Option<PathBuf>,
+}
+
+/// Builds the API server as it is shipped, lets it do many jobs, and prints the table. A figure fails nothing.
+pub(super) async fn jobs(options: JobsOptions) -> Result<ExitCode> {
+    let program = match options.program {
+        Some(program) => program,
+        None => cargo::build_optimised_api().await?[0].clone(),
+    };
+    let story = Story::aloud();
+    preflight::check(story)?;
+    let home = scratch::folder("bench-jobs")?;
+    let table =
+        bench::jobs::run(&program, &home, bench::jobs::Plan { jobs: options.jobs.max(1) }, story).await;
+    std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
+    println!("\n{}", table?);
+    Ok(ExitCode::SUCCESS)
+}

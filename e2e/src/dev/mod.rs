@@ -67,6 +67,8 @@ enum Verb {
         /// What it is to do
         settings: PathBuf,
     },
+    /// Measure how fast background work is done
+    BenchJobs(bench::JobsOptions),
     /// Write anew what is known of the API server's queries (.sqlx), from the migrations
     Sqlx {
         /// Change nothing; fail where it is not as it must be
@@ -105,6 +107,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::BenchLogins { seconds } => Box::pin(bench::logins(Duration::from_secs(seconds))).await,
         Verb::BenchWallet(options) => Box::pin(bench::wallet(options)).await,
         Verb::BenchWalletFloor { settings } => bench::wallet_floor(settings).await,
+        Verb::BenchJobs(options) => Box::pin(bench::jobs(options)).await,
         Verb::Sqlx { check } => sqlx::run(check).await,
         Verb::WithApi { command } => Box::pin(with_api::run(&command)).await,
         Verb::Test { arguments } => test::run(&arguments).await,
