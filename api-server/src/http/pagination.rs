@@ -47,6 +47,13 @@ pub struct Cursor {
     sort: String,
 }
 
+impl Cursor {
+    /// The place of a row by its value and id, for whoever reads on without an address.
+    pub fn of(value: String, id: Uuid) -> Self {
+        Self { value, id, sort: String::new() }
+    }
+}
+
 /// On which side of its cursor a page lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {

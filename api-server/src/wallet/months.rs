@@ -101,11 +101,20 @@ impl Months {
             let problem = format!("is after {to}, the last month");
             return Err(Problem::field(Code::Invalid, "from", problem));
         }
-        if count > MOST {
-            let problem = format!("is {count} months before the end; {MOST} are the most");
+        Self { from, to }.at_most(MOST)
+    }
+
+    /// The same, where they are no more than so many.
+    ///
+    /// # Errors
+    /// 422 where they are.
+    pub fn at_most(self, most: i32) -> Result<Self> {
+        let count = self.to.0 - self.from.0 + 1;
+        if count > most {
+            let problem = format!("is {count} months before the end; {most} are the most");
             return Err(Problem::field(Code::Invalid, "from", problem));
         }
-        Ok(Self { from, to })
+        Ok(self)
     }
 
     /// Each of them.

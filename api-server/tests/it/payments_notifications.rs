@@ -382,6 +382,14 @@ async fn what_comes_while_the_database_is_away_is_answered_so_that_it_comes_agai
     till.database_is_away(false)?;
     assert_eq!(away?.expect(StatusCode::SERVICE_UNAVAILABLE)?.code(), "unavailable");
     till.notify(body).await?.expect(StatusCode::OK)?;
+    // A connection that is cut late may take it along: then it is anybody's after two minutes, for which nobody waits here.
+    e2e::wait::until("it to be looked at", BOUND, async || {
+        let soon = "least(next_attempt_at, now() + interval '1 second')";
+        till.sql(&format!("update payment_notifications set next_attempt_at = {soon}"))?;
+        let waiting = till.sql("select count(*) from payment_notifications where state = 'RECEIVED'")?;
+        Ok((waiting == "0").then_some(()))
+    })
+    .await?;
     story.stands(&id, "COMPLETED", 50_000).await
 }
 

@@ -127,11 +127,14 @@ impl Till {
     /// Waits until all that the gateway has told is told and looked at.
     pub async fn quiet(&self) -> Result<()> {
         self.gateway.idle().await;
-        e2e::wait::until("all notifications to be looked at", BOUND, async || {
+        let waited = e2e::wait::until("all notifications to be looked at", BOUND, async || {
             let waiting = self.sql("select count(*) from payment_notifications where state = 'RECEIVED'")?;
             Ok((waiting == "0").then_some(()))
+        });
+        waited.await.with_context(|| {
+            let left = "select received_at, attempts, next_attempt_at, last_error from payment_notifications where state = 'RECEIVED'";
+            self.sql(left).unwrap_or_default()
         })
-        .await
     }
 
     /// What is in somebody's wallet, in cash.

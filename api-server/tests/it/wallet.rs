@@ -357,6 +357,8 @@ async fn money_is_summed_up_by_the_months_of_jakarta() -> Result<()> {
     let usual = bank.read(&bank.ayu, "/wallet/summary").await?;
     assert_eq!(usual["months"].as_array().map(Vec::len), Some(12));
 
+    let many = "/admin/billing/analytics?from=2025-01&to=2026-02";
+    assert_eq!(bank.world.api.get_as(&bank.boss, many).await?.code(), "request.invalid");
     let all = bank.read(&bank.boss, "/admin/billing/analytics?from=2026-01&to=2026-02").await?;
     let figures = |nth: usize| &all["months"][nth]["figures"];
     assert_eq!(figures(0)["top_ups"], json!({"count": 1, "amount": 100_000}));
@@ -429,6 +431,22 @@ async fn nothing_but_a_whole_number_of_rupiah_within_bounds_is_adjusted() -> Res
     }
     assert_eq!(bank.holds(&bank.ayu).await?, (1_000_000_001, 0));
 
+    Ok(())
+}
+
+#[tokio::test]
+async fn ones_data_has_all_of_ones_transactions() -> Result<()> {
+    let bank = Bank::new().await?;
+    let many = format!(
+        "insert into transactions (id, user_id, type, direction, amount, status, created_at, decided_at)
+         select gen_random_uuid(), '{}', 'TOP_UP', 'CREDIT', 10000 + n, 'EXPIRED', now(), now() from generate_series(1, 1201) n",
+        bank.ayu.id
+    );
+    bank.world.database.server.sql(&bank.world.database.name, &many)?;
+    let export = bank.world.api.get_as(&bank.ayu, "/me/export").await?.expect(StatusCode::OK)?.body;
+    let items = export["transactions"].as_array().into_iter().flatten();
+    let amounts: std::collections::BTreeSet<_> = items.filter_map(|one| one["amount"].as_i64()).collect();
+    assert_eq!((amounts.len(), &export["transactions_are_complete"]), (1201, &json!(true)));
     Ok(())
 }
 

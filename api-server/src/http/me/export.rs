@@ -7,9 +7,11 @@ use crate::{
         auth::CurrentUser,
         problem::Result,
         view::{SessionView, UserView},
+        wallet::view::TransactionView,
     },
     sessions,
     users::account,
+    wallet::transactions,
 };
 use axum::{
     Json,
@@ -20,6 +22,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The most transactions of one download.
+const MOST_TRANSACTIONS: usize = 10_000;
+
 /// Everything that is kept of somebody.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Export {
@@ -29,6 +34,10 @@ pub(super) struct Export {
     profile: UserView,
     /// The sessions that stand.
     sessions: Vec<SessionView>,
+    /// The transactions, the last first.
+    transactions: Vec<TransactionView>,
+    /// Whether these are all of them; of more than ten thousand they are the last.
+    transactions_are_complete: bool,
 }
 
 /// Download what is kept of oneself.
@@ -49,6 +58,10 @@ pub(super) async fn export(
     let profile = account::of(&state, &principal).await?.into();
     let all = sessions::list(&state.db, principal.user_id, now, clock::before(now, sessions::IDLE)).await?;
     let sessions = all.into_iter().map(|session| SessionView::new(session, principal.session_id)).collect();
+    let (all, transactions_are_complete) =
+        transactions::all_of(&state.db, principal.user_id, MOST_TRANSACTIONS).await?;
+    let transactions = all.into_iter().map(TransactionView::from).collect();
     let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"nakhoda_export.json\"")];
-    Ok((name, Json(Export { exported_at: now, profile, sessions })))
+    let export = Export { exported_at: now, profile, sessions, transactions, transactions_are_complete };
+    Ok((name, Json(export)))
 }

@@ -4,7 +4,7 @@ mod store;
 
 use super::{Number, Status};
 use crate::{
-    http::pagination::SortField,
+    http::pagination::{Cursor, SortField},
     ledger::{Direction, Kind},
     money::Rupiah,
 };
@@ -165,6 +165,33 @@ pub async fn find(db: &PgPool, name: Name, of: Option<Uuid>) -> Result<Option<Tr
     };
     let query = Query { id, number, user_id: of, limit: 1, ..Query::default() };
     Ok(list(db, &query).await?.pop())
+}
+
+/// How many are read at a time.
+const CHUNK: i64 = 500;
+
+/// All transactions of somebody, the last first, but no more than `most`; and whether that is all of them.
+///
+/// # Errors
+/// As the database's.
+pub async fn all_of(
+    db: &PgPool,
+    user_id: Uuid,
+    most: usize,
+) -> Result<(Vec<Transaction>, bool), sqlx::Error> {
+    let mut all: Vec<Transaction> = Vec::new();
+    while all.len() <= most {
+        let beyond = all.last().map(|last| Cursor::of(Sort::CreatedAt.value(last), last.id));
+        let query =
+            Query { user_id: Some(user_id), descending: true, beyond, limit: CHUNK, ..Query::default() };
+        let chunk = list(db, &query).await?;
+        if chunk.is_empty() {
+            return Ok((all, true));
+        }
+        all.extend(chunk);
+    }
+    all.truncate(most);
+    Ok((all, false))
 }
 
 /// What a transaction wrote into the books, if it did.
