@@ -232,6 +232,15 @@ def a_finding() -> str:
     raise RuntimeError("a top-up that was paid twice is not noted within 30 s")
 
 
+def new_category() -> dict:
+    return {"slug": f"contract-{uuid.uuid4()}", "name_en": "Contract", "name_id": "Kontrak", "position": 9}
+
+
+def a_category() -> dict:
+    """Where there is a category that no service is in."""
+    return {"slug": call("POST", "/admin/categories", new_category(), ROOT.token())["slug"]}
+
+
 # Calls that are right, where that takes something which nobody can guess.
 PUBLIC = {
     "POST /api/v1/auth/register": lambda: {"body": {"email": new_email(), "password": PASSWORD, "name": "Contract"}},
@@ -266,6 +275,10 @@ ADMINISTRATORS = {
     "POST /api/v1/wallet/top-ups/{id}/sync": lambda: {"id": own_top_up()["id"]},
     "POST /api/v1/wallet/top-ups/{id}/cancel": lambda: {"id": own_top_up()["id"]},
     "POST /api/v1/admin/billing/findings/{id}/settle": lambda: {"id": a_finding(), "body": {"note": "Contract"}},
+    "POST /api/v1/admin/categories": lambda: {"body": new_category()},
+    "GET /api/v1/admin/categories/{slug}": lambda: {"path": a_category()},
+    "PATCH /api/v1/admin/categories/{slug}": lambda: {"path": a_category(), "body": {"name_id": "Lain"}},
+    "DELETE /api/v1/admin/categories/{slug}": lambda: {"path": a_category()},
     "DELETE /api/v1/me/sessions/{id}": lambda: {"id": another_session()},
 }
 

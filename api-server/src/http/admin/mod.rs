@@ -2,6 +2,7 @@
 
 mod audit;
 mod billing;
+mod catalog;
 mod emails;
 mod payments;
 mod users;
@@ -30,6 +31,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
             .merge(billing::routes())
             .merge(emails::routes())
             .merge(payments::routes())
+            .merge(catalog::routes())
             .routes(routes!(audit::list)),
     )
 }
