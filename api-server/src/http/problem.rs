@@ -231,9 +231,9 @@ impl Problem {
 
     /// With its fields called otherwise.
     #[must_use]
-    pub fn renamed(mut self, name: impl Fn(&str) -> String) -> Self {
+    pub fn renamed(mut self, name: impl Fn(&FieldError) -> String) -> Self {
         for error in &mut self.errors {
-            error.field = name(&error.field);
+            error.field = name(error);
         }
         self
     }

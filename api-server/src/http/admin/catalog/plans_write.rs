@@ -20,7 +20,7 @@ use crate::{
         etag::IfMatch,
         idempotency::{self, Begun, Key},
         path::Name,
-        problem::{self, Code, Fields, Problem, Result},
+        problem::{self, Code, FieldError, Fields, Problem, Result},
     },
 };
 use axum::{
@@ -148,14 +148,25 @@ pub(super) struct ChangePlan {
     reason: Option<String>,
 }
 
-/// A field of the resource, as it is called here.
-fn field(path: &str) -> String {
-    match path {
+/// A field of the resource, as it is called here. Rules about sizes stand at all three, and begin with the one that they are about.
+fn field(error: &FieldError) -> String {
+    let size = error.message.split([' ', ':']).find_map(size_of);
+    match error.field.as_str() {
         "templateRef" => "service".to_owned(),
-        "resources" | "resources.cpu" => "cpu_millicores".to_owned(),
-        "resources.memory" => "memory_bytes".to_owned(),
-        "resources.storage" => "storage_bytes".to_owned(),
-        other => snake_case(other),
+        "resources" => size.unwrap_or("cpu_millicores").to_owned(),
+        other => {
+            let below = other.strip_prefix("resources.").and_then(size_of);
+            below.map_or_else(|| snake_case(other), str::to_owned)
+        }
+    }
+}
+
+fn size_of(word: &str) -> Option<&'static str> {
+    match word {
+        "cpu" => Some("cpu_millicores"),
+        "memory" => Some("memory_bytes"),
+        "storage" => Some("storage_bytes"),
+        _ => None,
     }
 }
 
@@ -345,4 +356,21 @@ pub(super) async fn delete(
     let done = tokio::spawn(async move { catalogue::delete(&state, &found, &by).await });
     done.await.map_err(|error| Problem::internal(&error))??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_about_sizes_is_told_of_the_one_that_it_is_about() {
+        let told = |field_of: &str, message: &str| {
+            field(&FieldError { field: field_of.to_owned(), message: message.to_owned() })
+        };
+        let too_small = "Invalid value: \"object\": memory must be at least 16Mi and at most 4Ti";
+        assert_eq!(told("resources", too_small), "memory_bytes");
+        assert_eq!(told("resources.storage", "no quantity"), "storage_bytes");
+        assert_eq!(told("templateRef", "never changes"), "service");
+        assert_eq!(told("price.taxInclusive", "no"), "price.tax_inclusive");
+    }
 }

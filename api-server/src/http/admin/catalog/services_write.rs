@@ -19,7 +19,7 @@ use crate::{
         etag::IfMatch,
         idempotency::{self, Begun, Key},
         path::Name,
-        problem::{self, Code, Problem, Result},
+        problem::{self, Code, FieldError, Problem, Result},
     },
 };
 use axum::{
@@ -120,7 +120,8 @@ fn parts(mut definition: Map<String, Value>) -> Result<Map<String, Value>> {
 }
 
 /// A field of the resource, as it is called here.
-fn field(path: &str) -> String {
+fn field(error: &FieldError) -> String {
+    let path = &error.field;
     let first = path.split(['.', '[']).next().unwrap_or_default();
     if DEFINITION.contains(&first) { format!("definition.{path}") } else { snake_case(path) }
 }
