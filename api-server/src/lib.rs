@@ -1,6 +1,7 @@
 //! Nakhoda's REST API: people, their wallets and what they buy. It writes resources; the operator makes them true.
 
 pub mod audit;
+pub mod catalog;
 pub mod clock;
 pub mod cluster;
 pub mod config;

@@ -1,7 +1,8 @@
 //! Condition types, and the pure function that moves them on.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// The spec is fulfilled (stopped by its owner is fulfilled, too).
 pub const READY: &str = "Ready";

@@ -48,7 +48,7 @@ def before_add_examples(context, examples):
     right = right_call(context.operation.label)
     if right:
         parts = {"headers": {}, "body": NOT_SET} | right
-        path = {"id": parts.pop("id")} if "id" in parts else {}
+        path = {"id": parts.pop("id")} if "id" in parts else parts.pop("path", {})
         media_type = None if parts["body"] is NOT_SET else "application/json"
         examples.insert(0, context.operation.Case(path_parameters=path, media_type=media_type, **parts))
 

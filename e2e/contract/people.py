@@ -253,6 +253,15 @@ def good_bye() -> dict:
     return {"password": PASSWORD, "erase": True}
 
 
+def new_category() -> dict:
+    return {"slug": f"contract-{uuid.uuid4()}", "name_en": "Contract", "name_id": "Kontrak", "position": 9}
+
+
+def a_category() -> dict:
+    """Where there is a category that no service is in."""
+    return {"slug": call("POST", "/admin/categories", new_category(), ROOT.token())["slug"]}
+
+
 # Calls that are right, where that takes something which nobody can guess.
 PUBLIC = {
     "POST /api/v1/auth/register": lambda: {"body": {"email": new_email(), "password": PASSWORD, "name": "Contract"}},
@@ -292,6 +301,10 @@ ADMINISTRATORS = {
     "GET /api/v1/admin/billing/payments": lambda: {"query": {"of": own_top_up()["id"]}},
     "POST /api/v1/admin/billing/findings/{id}/settle": lambda: {"id": a_finding(), "body": {"note": "Contract"}},
     "DELETE /api/v1/me": lambda: {"body": good_bye()},
+    "POST /api/v1/admin/categories": lambda: {"body": new_category()},
+    "GET /api/v1/admin/categories/{slug}": lambda: {"path": a_category()},
+    "PATCH /api/v1/admin/categories/{slug}": lambda: {"path": a_category(), "body": {"name_id": "Lain"}},
+    "DELETE /api/v1/admin/categories/{slug}": lambda: {"path": a_category()},
     "DELETE /api/v1/me/sessions/{id}": lambda: {"id": another_session()},
 }
 

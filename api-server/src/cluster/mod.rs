@@ -1,5 +1,7 @@
 //! The cluster: the resources that this API writes there and reads from there. Nothing of them is kept in the database.
 
+pub mod apply;
+pub mod catalogue;
 pub mod quota;
 pub mod watch;
 

@@ -1,8 +1,11 @@
 //! What a customer may have at once: the limits of their `TenantQuota`. Until somebody sets them there is none, and the defaults hold.
 
-use super::{CallError, Cluster};
+use super::{
+    Cluster,
+    apply::{self, Found, Place, Told},
+};
 use crate::{
-    audit::{self, Actor, Entry},
+    audit::{self, Actor},
     http::problem::{Code, Problem},
     state::State,
 };
@@ -12,31 +15,15 @@ use crds::{
     names,
     quota::{Limits, TenantQuota, Used},
 };
-use kube::{
-    Api, Resource as _, ResourceExt as _,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
-    core::ApiResource,
-};
+use kube::api::PostParams;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
-
-/// How often a change is tried while the operator writes the same resource's status.
-const TRIES: u32 = 5;
-/// The bits of a version that count generations; the others are the time at which the resource was made.
-const GENERATIONS: u32 = 20;
 
 /// A customer's limits and what they use of them.
 #[derive(Clone, Debug)]
 pub struct Quota {
     user: Uuid,
-    found: Option<Found>,
-}
-
-/// The resource: as it is read, and with what this version does not know.
-#[derive(Clone, Debug)]
-struct Found {
-    known: TenantQuota,
-    whole: DynamicObject,
+    found: Option<Found<TenantQuota>>,
 }
 
 /// How far the operator is with a tenant.
@@ -63,23 +50,6 @@ pub struct Change {
     pub reason: Option<String>,
 }
 
-impl Found {
-    fn read(whole: DynamicObject) -> Result<Self, Problem> {
-        let known = whole.clone().try_parse().map_err(|error| Problem::internal(&error))?;
-        Ok(Self { known, whole })
-    }
-
-    fn generation(&self) -> i64 {
-        self.known.metadata.generation.unwrap_or_default()
-    }
-
-    /// Of one that was deleted and made anew it is another.
-    fn version(&self) -> i64 {
-        let made = self.known.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
-        (made.unwrap_or_default() << GENERATIONS) + self.generation()
-    }
-}
-
 impl Quota {
     /// Reads it from the cluster.
     ///
@@ -87,8 +57,7 @@ impl Quota {
     /// 503 where the cluster is away.
     pub async fn read(cluster: &Cluster, user: Uuid) -> Result<Self, Problem> {
         let name = tenant(user);
-        let found = cluster.call(async |client| api(client).get_opt(&name).await).await?;
-        let found = found.map(Found::read).transpose()?;
+        let found = Found::<TenantQuota>::find(cluster, &name).await?;
         let owner = user.to_string();
         if found.as_ref().is_some_and(|found| found.known.spec.owner != owner) {
             tracing::error!(tenant = name, "a TenantQuota that has a user's name belongs to somebody else");
@@ -161,29 +130,41 @@ impl Quota {
         if change.take_over {
             after["take_over"] = json!(true);
         }
-        self.record(state, change, "user.set_quota", &before, &after).await?;
+        let told = Told {
+            actor: &change.actor,
+            reason: change.reason.as_deref(),
+            actions: ["user.set_quota", "user.set_quota_failed", "user.set_quota_unconfirmed"],
+            entity_type: "user",
+            entity_id: &self.user.to_string(),
+        };
+        apply::record(state, &told, 0, Some(&before), Some(&after)).await?;
         let error = match self.make_and_apply(cluster, change).await {
             Ok(found) => return Ok(Self { found: Some(found), ..self }),
             Err(error) => error,
         };
         // An answer that was lost may have been a yes.
-        let action = match Self::read(cluster, self.user).await {
+        let outcome = match Self::read(cluster, self.user).await {
             Ok(now) if now.limits() == change.limits && now.version() != self.version() => return Ok(now),
-            Ok(_) => "user.set_quota_failed",
-            Err(_) => "user.set_quota_unconfirmed",
+            Ok(_) => 1,
+            Err(_) => 2,
         };
-        self.record(state, change, action, &after, &before).await?;
+        apply::record(state, &told, outcome, Some(&after), Some(&before)).await?;
         Err(error)
     }
 
     /// Whoever makes it is the only one who does; what is there already was made since it was read.
-    async fn make_and_apply(&self, cluster: &Cluster, change: &Change) -> Result<Found, Problem> {
+    async fn make_and_apply(
+        &self,
+        cluster: &Cluster,
+        change: &Change,
+    ) -> Result<Found<TenantQuota>, Problem> {
         if self.found.is_some() {
             return self.apply(cluster, change, false).await;
         }
         let params = PostParams { field_manager: Some(TENANT.to_owned()), ..PostParams::default() };
-        let bare = document(self.user, None, &json!({"owner": self.user.to_string()}))?;
-        let made = cluster.call(async |client| api(client).create(&params, &bare).await).await;
+        let bare = apply::document::<TenantQuota>(&self.tenant(), None, &self.bare())?;
+        let made =
+            cluster.call(async |client| apply::api::<TenantQuota>(client).create(&params, &bare).await).await;
         let made = made.map_err(|error| match error.status() {
             Some(status) if status.code == 409 => Problem::new(Code::PreconditionFailed),
             _ => error.into(),
@@ -191,140 +172,24 @@ impl Quota {
         Self { found: Some(Found::read(made)?), ..self.clone() }.apply(cluster, change, false).await
     }
 
-    async fn apply(&self, cluster: &Cluster, change: &Change, dry_run: bool) -> Result<Found, Problem> {
-        let name = self.tenant();
-        let (mut latest, mut force) = (self.found.clone(), change.take_over);
-        for _ in 0..TRIES {
-            let mut spec = latest
-                .as_ref()
-                .map_or_else(|| json!({"owner": self.user.to_string()}), |found| ours(&found.whole));
-            spec["limits"] = audit::value(&change.limits).unwrap_or_default();
-            let body = document(self.user, latest.as_ref(), &spec)?;
-            let params = PatchParams { dry_run, force, ..PatchParams::apply(TENANT) };
-            let done = cluster
-                .call(async |client| api(client).patch(&name, &params, &Patch::Apply(&body)).await)
-                .await;
-            let error = match done {
-                Ok(applied) => return Found::read(applied),
-                Err(error) => error,
-            };
-            let managed = error.managed();
-            let others: Vec<&String> = managed.iter().filter(|one| !one.contains(TENANT)).collect();
-            if let [_, ..] = others[..] {
-                let what = others.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                let detail = format!(
-                    "{what}. Change it there, or take it over with `take_over`; a tool that goes on applying it sets it back."
-                );
-                return Err(Problem::with(Code::ManagedElsewhere, detail));
-            }
-            if !managed.is_empty() && !force {
-                // What this manager created, it may also apply.
-                force = true;
-                continue;
-            }
-            if error.status().is_none_or(|status| status.code != 409) {
-                return Err(error.into());
-            }
-            // Most often only its status was written meanwhile.
-            let now = Self::read(cluster, self.user).await?;
-            let uid = |found: &Option<Found>| found.as_ref().and_then(|found| found.known.uid());
-            let generation = |found: &Option<Found>| found.as_ref().map(Found::generation);
-            if (uid(&now.found), generation(&now.found)) != (uid(&latest), generation(&latest)) {
-                return Err(Problem::new(Code::PreconditionFailed));
-            }
-            latest = now.found;
-        }
-        Err(CallError::TimedOut.into())
+    /// What there must be at least.
+    fn bare(&self) -> Map<String, Value> {
+        Map::from_iter([("owner".to_owned(), json!(self.user.to_string()))])
     }
 
-    async fn record(
+    async fn apply(
         &self,
-        state: &State,
+        cluster: &Cluster,
         change: &Change,
-        action: &'static str,
-        before: &Value,
-        after: &Value,
-    ) -> Result<(), Problem> {
-        let entry = Entry {
-            action,
-            entity_type: "user",
-            entity_id: &self.user.to_string(),
-            before: Some(before.clone()),
-            after: Some(after.clone()),
-            reason: change.reason.as_deref(),
-        };
-        let mut connection = state.db.acquire().await?;
-        Ok(audit::record(&mut connection, &change.actor, entry, state.clock.now()).await?)
+        dry_run: bool,
+    ) -> Result<Found<TenantQuota>, Problem> {
+        let mut changes = if self.found.is_some() { Map::new() } else { self.bare() };
+        changes.insert("limits".to_owned(), audit::value(&change.limits).unwrap_or_default());
+        let place = Place { manager: TENANT, name: &self.tenant(), take_over: change.take_over };
+        apply::apply(cluster, place, self.found.as_ref(), &changes, dry_run).await
     }
-}
-
-fn api(client: kube::Client) -> Api<DynamicObject> {
-    Api::all_with(client, &ApiResource::erase::<TenantQuota>(&()))
 }
 
 fn tenant(user: Uuid) -> String {
     names::tenant_of_user(&user.to_string())
-}
-
-/// The resource with that spec. Of what is there already it names which it means, and as it was read.
-fn document(user: Uuid, found: Option<&Found>, spec: &Value) -> Result<DynamicObject, Problem> {
-    let metadata = found.map_or_else(
-        || json!({"name": tenant(user)}),
-        |found| {
-            let known = &found.known;
-            json!({"name": tenant(user), "uid": known.uid(), "resourceVersion": known.resource_version()})
-        },
-    );
-    let (api_version, kind) = (TenantQuota::api_version(&()), TenantQuota::kind(&()));
-    let object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec});
-    serde_json::from_value(object).map_err(|error| Problem::internal(&error))
-}
-
-/// What this manager has applied of a spec, as it is now. An apply removes what it leaves out, and shares what it names: so it must name
-/// all of its own, and nothing of others.
-fn ours(whole: &DynamicObject) -> Value {
-    let of_ours = whole.metadata.managed_fields.iter().flatten().find(|entry| {
-        entry.manager.as_deref() == Some(TENANT) && entry.operation.as_deref() == Some("Apply")
-    });
-    let fields = of_ours.and_then(|entry| Some(entry.fields_v1.as_ref()?.0.get("f:spec")?.clone()));
-    let none = || Value::Object(Map::new());
-    fields.and_then(|fields| project(&whole.data["spec"], &fields)).unwrap_or_else(none)
-}
-
-/// The part of a value that a set of fields names; what has no fields below is meant as it is.
-fn project(value: &Value, fields: &Value) -> Option<Value> {
-    let named = fields.as_object()?;
-    let Some(object) = value.as_object().filter(|_| !named.is_empty()) else { return Some(value.clone()) };
-    let below = named.iter().filter_map(|(name, below)| Some((name.strip_prefix("f:")?, below)));
-    let parts: Map<String, Value> = below
-        .filter_map(|(name, below)| Some((name.to_owned(), project(object.get(name)?, below)?)))
-        .collect();
-    Some(Value::Object(parts))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_this_manager_applied_is_applied_again() {
-        let whole: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota",
-            "metadata": {"name": "u1", "managedFields": [
-                {"manager": TENANT, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {
-                    "f:owner": {}, "f:limits": {"f:instances": {}},
-                    "f:retained": {"f:aaaaaaaaaaaa": {".": {}, "f:keepUntil": {}}}}}},
-                {"manager": "gitops", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {
-                    "f:retained": {"f:bbbbbbbbbbbb": {"f:purge": {}}}}}},
-            ]},
-            "spec": {"owner": "1", "limits": {"instances": 3, "cpu": "8"}, "offboard": "DeleteData", "retained": {
-                "aaaaaaaaaaaa": {"keepUntil": "2027-01-01T00:00:00Z", "purge": false}, "bbbbbbbbbbbb": {"purge": true}}},
-        }))
-        .unwrap();
-        assert_eq!(
-            ours(&whole),
-            json!({"owner": "1", "limits": {"instances": 3},
-                "retained": {"aaaaaaaaaaaa": {"keepUntil": "2027-01-01T00:00:00Z"}}})
-        );
-    }
 }

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod amount;
 pub mod auth;
 pub mod body;
+pub mod catalog;
 pub mod etag;
 pub mod health;
 pub mod idempotency;
@@ -14,6 +15,7 @@ pub mod openapi;
 pub mod pagination;
 pub mod path;
 pub mod problem;
+pub mod public;
 pub mod query;
 pub mod quota;
 pub mod rate;
@@ -57,6 +59,11 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("POST", "/api/v1/auth/password/forgot"),
     ("POST", "/api/v1/auth/password/reset"),
     ("POST", "/api/v1/webhooks/midtrans"),
+    ("GET", "/api/v1/catalog/categories"),
+    ("GET", "/api/v1/catalog/services"),
+    ("GET", "/api/v1/catalog/services/{slug}"),
+    ("GET", "/api/v1/catalog/services/{slug}/plans"),
+    ("GET", "/api/v1/catalog/plans/{name}"),
 ];
 
 /// All documented routes.
@@ -68,6 +75,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         .merge(webhooks::routes())
         .merge(wallet::routes())
         .merge(subscriptions::routes())
+        .merge(catalog::routes())
         .merge(admin::routes());
     OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
 }
@@ -119,6 +127,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            header::IF_NONE_MATCH,
             request::REQUEST_ID,
             idempotency::KEY,
         ])

@@ -238,6 +238,23 @@ impl<F: DeserializeOwned, S: SortField> List<F, S> {
         Page { next, prev, items: rows.into_iter().map(T::from).collect(), total }
     }
 
+    /// The page of rows that are all at hand, put in order by the text of their keys.
+    pub fn page_of_all<T, R>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> (String, Uuid)) -> Page<T>
+    where
+        T: From<R>,
+    {
+        let total = i64::try_from(rows.len()).ok();
+        rows.sort_by_cached_key(&key);
+        if self.reads_descending() {
+            rows.reverse();
+        }
+        if let Place::After(cursor) | Place::Before(cursor) = &self.place {
+            let beside = (cursor.value.clone(), cursor.id);
+            rows.retain(|row| if self.reads_descending() { key(row) < beside } else { key(row) > beside });
+        }
+        self.page(rows, key, total)
+    }
+
     fn link(&self, side: &str, (value, id): (String, Uuid)) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&self.others).append_pair("page[size]", &self.size.to_string());
@@ -339,6 +356,21 @@ mod tests {
         assert!(back.is_backwards() && !back.reads_descending());
         let first: Page<u64> = back.page(vec![2, 3], key, None);
         assert_eq!((first.items, first.prev), (vec![3, 2], None));
+    }
+
+    #[test]
+    fn rows_at_hand_are_paged_in_both_directions() {
+        let key = |row: &u32| (format!("{row:04}"), Uuid::from_u128((*row).into()));
+        let follow = |link: Option<String>| parse(link.unwrap().split_once('?').unwrap().1).unwrap();
+        let first = parse("sort=-name&page[size]=2").unwrap();
+        let page: Page<u64> = first.page_of_all(vec![1u32, 3, 20, 2, 10], key);
+        assert_eq!((page.items, page.total, page.prev), (vec![20, 10], Some(5), None));
+        let page: Page<u64> = follow(page.next).page_of_all(vec![1u32, 3, 20, 2, 10], key);
+        assert_eq!((&page.items[..], page.prev.is_some()), (&[3, 2][..], true));
+        let back: Page<u64> = follow(page.prev).page_of_all(vec![1u32, 3, 20, 2, 10], key);
+        assert_eq!((back.items, back.prev), (vec![20, 10], None));
+        let last: Page<u64> = follow(page.next).page_of_all(vec![1u32, 3, 20, 2, 10], key);
+        assert_eq!((last.items, last.next), (vec![1], None));
     }
 
     #[test]

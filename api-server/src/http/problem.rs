@@ -144,8 +144,16 @@ codes! {
     PriceChanged = "subscription.price_changed", CONFLICT, "The price has changed.";
     /// It has ended.
     SubscriptionEnded = "subscription.ended", CONFLICT, "The subscription has ended.";
+    /// Another category has the slug.
+    CategoryTaken = "category.slug_taken", CONFLICT, "There is a category of this slug already.";
+    /// Templates name it.
+    CategoryInUse = "category.in_use", CONFLICT, "Services are in this category.";
+    /// Another resource has the name.
+    NameTaken = "catalog.name_taken", CONFLICT, "This name is taken.";
+    /// Something is sold or runs by it.
+    CatalogueInUse = "catalog.in_use", CONFLICT, "It is in use.";
     /// The fields are another tool's, such as a `GitOps` controller's, which would set them back.
-    ManagedElsewhere = "quota.managed_elsewhere", CONFLICT, "Another tool manages this.";
+    ManagedElsewhere = "resource.managed_elsewhere", CONFLICT, "Another tool manages this.";
 }
 
 impl PartialSchema for Code {
@@ -243,6 +251,15 @@ impl Problem {
             retry_after_seconds: Some(seconds),
             ..Self::with(Code::RateLimited, format!("Try again in {seconds} s."))
         }
+    }
+
+    /// With its fields called otherwise.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Fn(&FieldError) -> String) -> Self {
+        for error in &mut self.errors {
+            error.field = name(error);
+        }
+        self
     }
 
     /// Something that is needed is away; it may be tried again soon.

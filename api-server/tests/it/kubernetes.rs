@@ -72,11 +72,25 @@ impl Kubernetes {
         stored
     }
 
+    /// All objects of some YAML documents.
+    pub async fn put_yaml(&self, text: &str) {
+        for document in text.split("\n---\n") {
+            let object: Value = serde_yaml::from_str(document).unwrap();
+            self.put(object).await;
+        }
+    }
+
     /// Takes an object away.
     pub async fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut kept = self.kept.lock().await;
         kept.delete(&(plural.to_owned(), namespace.to_owned(), name.to_owned()));
         self.wake.send_replace(kept.version);
+    }
+
+    /// An object as it is there.
+    pub async fn get(&self, plural: &str, name: &str) -> Option<Value> {
+        let place = (plural.to_owned(), String::new(), name.to_owned());
+        self.kept.lock().await.objects.get(&place).cloned()
     }
 
     /// Answers nothing but errors from now on, or again what is asked. Watches end.
@@ -94,6 +108,11 @@ impl Kubernetes {
         kept.forgotten = kept.version;
         kept.events.clear();
         self.wake.send_replace(kept.version);
+    }
+
+    /// Lets another manager have a field of an object's spec.
+    pub async fn give_away(&self, name: &str, field: &str) {
+        self.kept.lock().await.foreign.insert((name.to_owned(), field.to_owned()));
     }
 }
 
@@ -136,11 +155,12 @@ impl Kept {
         Some(object)
     }
 
-    fn list(&self, plural: &str, begin: Option<&str>) -> Value {
+    /// A list; whoever wants pages gets small ones.
+    fn list(&self, plural: &str, in_pages: bool, begin: Option<&str>) -> Value {
         let begin: usize = begin.and_then(|begin| begin.parse().ok()).unwrap_or_default();
         let of_kind = self.objects.iter().filter(|(place, _)| place.0 == plural).map(|(_, object)| object);
         let all: Vec<&Value> = of_kind.collect();
-        let end = all.len().min(begin + PAGE);
+        let end = if in_pages { all.len().min(begin + PAGE) } else { all.len() };
         let next = if end < all.len() { end.to_string() } else { String::new() };
         json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "List", "items": all[begin..end],
             "metadata": {"resourceVersion": self.version.to_string(), "continue": next}})
@@ -169,9 +189,15 @@ impl Kept {
         if !conflicts.is_empty() && !force {
             return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!(conflicts)));
         }
+        // What this manager said before and says no more goes, where nobody else says it.
+        let said = object["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].as_object().cloned();
+        let is_left_out = |field: &str| {
+            let was_said = said.as_ref().is_some_and(|said| said.contains_key(&format!("f:{field}")));
+            was_said && !fields.contains_key(field) && !is_foreign(field)
+        };
         let spec = object["spec"].as_object().cloned().unwrap_or_default();
-        let theirs = spec.into_iter().filter(|(field, _)| is_foreign(field) && !fields.contains_key(field));
-        object["spec"] = theirs.chain(fields.clone()).collect();
+        let stays = spec.into_iter().filter(|(field, _)| !is_left_out(field));
+        object["spec"] = stays.chain(fields.clone()).collect();
         let ours: Map<String, Value> = fields.keys().map(|field| (format!("f:{field}"), json!({}))).collect();
         object["metadata"]["managedFields"] = json!([{"manager": CATALOGUE, "operation": "Apply",
             "fieldsType": "FieldsV1", "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}}]);
@@ -215,7 +241,9 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
             drop(kept);
             return watching(this, plural, &query);
         }
-        (&Method::GET, [plural]) => Ok(kept.list(plural, query.get("continue").map(String::as_str))),
+        (&Method::GET, [plural]) => {
+            Ok(kept.list(plural, query.contains_key("limit"), query.get("continue").map(String::as_str)))
+        }
         (&Method::POST, [_]) => {
             let plural = rest[0].to_owned();
             let place = (plural, namespace.to_owned(), text(&sent, "/metadata/name").to_owned());

@@ -4,6 +4,8 @@
 
 mod account;
 mod administration;
+mod catalog;
+mod catalog_writes;
 mod cluster;
 mod database;
 mod jobs;

@@ -80,6 +80,13 @@ fn insert(path: &str, id: &str, owner: &User) -> Option<String> {
             "insert into subscriptions (id, user_id, name, service, plan, period, price, tax, cpu_millicores, memory_bytes, storage_bytes, created_at)
              values ('{id}', '{user}', 'Mine', 'ghost', 'ghost-small', 'MONTHLY', 0, 0, 0, 0, 0, now())"
         ),
+        "/api/v1/admin/categories" => format!(
+            "insert into categories (slug, name_en, name_id, position, created_at, updated_at) values ('{id}', 'a', 'a', 1, now(), now())"
+        ),
+        // Resources of the cluster, which is away here; who may call is decided before.
+        "/api/v1/admin/services" | "/api/v1/admin/plans" | "/api/v1/catalog/services" | "/api/v1/catalog/plans" => {
+            "select 1".to_owned()
+        }
         "/api/v1/admin/billing/findings" => format!(
             "insert into payment_findings (id, kind, subject, detail, found_at) values ('{id}', 'SECOND_PAYMENT', '{id}', '{{}}', now())"
         ),
@@ -127,7 +134,9 @@ impl<'a> Stage<'a> {
                 format!("select id from sessions where user_id = '{}' order by id desc limit 1", owner.id);
             return Ok(sql(&last)?.trim().to_owned());
         }
+        // A name begins with a letter.
         let id = uuid::Uuid::new_v4().to_string();
+        let id = if at == "/api/v1/admin/categories" { format!("c{}", &id[1..]) } else { id };
         let made = insert(at, &id, owner);
         sql(&made.ok_or_else(|| anyhow::anyhow!("{at}: say in the matrix whose objects these are"))?)?;
         Ok(id)
@@ -170,7 +179,9 @@ impl<'a> Stage<'a> {
                 wrong.extend(found.map(|found| format!("{method} {path}: {caller:?} at {whose:?} {found}")));
                 answers.push(answer);
             }
-            if let [_, anothers, missing] = &answers[..] {
+            if let [_, anothers, missing] = &answers[..]
+                && !is_public(method, path)
+            {
                 let found = wrong_between(path, caller, anothers, missing);
                 wrong.extend(found.map(|found| format!("{method} {path}: {caller:?} {found}")));
             }
@@ -384,6 +395,8 @@ async fn without_a_cluster_only_what_needs_one_is_away() -> Result<()> {
     for answer in [
         world.api.get_as(&ayu, "/me/quota").await?,
         world.api.get_as(&boss, &format!("/admin/users/{}/quota", ayu.id)).await?,
+        world.api.get_as(&ayu, "/catalog/services").await?,
+        world.api.get_as(&boss, "/admin/plans").await?,
     ] {
         assert_eq!((answer.code(), answer.header("retry-after")), ("unavailable", "2"));
         assert!(answer.body["detail"].as_str().unwrap_or_default().contains("without a cluster"));

@@ -166,7 +166,7 @@ async fn what_another_tool_manages(
     assert_eq!(seen["limits"]["instances"], 9);
     let wanted = json!({"limits": limits(2, 8 << 30)});
     let (status, refused) = desk.set(Some(&tag), &wanted).await?;
-    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "quota.managed_elsewhere"));
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "resource.managed_elsewhere"));
     assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("gitops")), "{refused}");
     let taken = json!({"limits": limits(2, 8 << 30), "take_over": true});
     let (status, set) = desk.set(Some(&tag), &taken).await?;
@@ -181,7 +181,7 @@ async fn what_another_tool_manages(
     tenants.patch(tenant.name(), &PatchParams::apply("gitops"), &Patch::Apply(theirs)).await?;
     let (tag, _) = desk.read().await?;
     let (status, refused) = desk.set(Some(&tag), &taken).await?;
-    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "quota.managed_elsewhere"));
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "resource.managed_elsewhere"));
     // What they no longer say is gone: it has not become ours.
     assert!(tenants.get(tenant.name()).await?.spec.network.internet);
     Ok(())

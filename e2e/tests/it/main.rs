@@ -5,6 +5,7 @@ mod admission;
 mod apps;
 mod bench;
 mod broken;
+mod catalog;
 mod customers;
 mod domains;
 mod leader;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod billing;
+mod catalog;
 mod emails;
 mod jobs;
 mod payments;
@@ -32,6 +33,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
             .merge(emails::routes())
             .merge(jobs::routes())
             .merge(payments::routes())
+            .merge(catalog::routes())
             .routes(routes!(audit::list)),
     )
 }
