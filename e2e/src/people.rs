@@ -30,6 +30,10 @@ pub const SERVER_KEY: &str = "SB-Mid-server-nakhoda-stand-in";
 const TOP_UP: i64 = 500_000;
 /// How long it may take until what was paid is in the wallet.
 const PAID: Duration = Duration::from_secs(30);
+/// What the customer of the story buys.
+const PLAN: &str = "ghost-small";
+/// How long it may take until it is there; a promise to customers is two to five minutes.
+const ACTIVE: Duration = Duration::from_mins(5);
 /// How long a mail may take.
 const MAIL: Duration = Duration::from_secs(30);
 
@@ -44,6 +48,15 @@ pub struct People {
     pub gateway: Midtrans,
     /// Ours; none where `DATABASE_URL` names another.
     postgres: Option<Postgres>,
+}
+
+/// Somebody who has come in, and has money.
+#[derive(Debug)]
+pub struct Customer {
+    /// The address.
+    pub email: String,
+    /// The access token.
+    pub access: String,
 }
 
 /// Where the database is, for the role that serves and the one that migrates.
@@ -115,8 +128,8 @@ impl People {
         std::iter::once(self.api.process()).chain(self.postgres.as_ref().map(Postgres::process))
     }
 
-    /// Walks the story: an administrator and a customer come in.
-    pub async fn walk(&self, story: Story) -> Result<()> {
+    /// Walks the story: an administrator and a customer come in. Whoever can go on with it.
+    pub async fn walk(&self, story: Story) -> Result<Customer> {
         self.walk_administrator().await?;
         story.step(format!("administrator {ADMINISTRATOR} can log in (password: {PASSWORD})"));
         let email = self.customer().await?;
@@ -133,6 +146,46 @@ impl People {
         ));
         self.walk_top_up(story, &access).await?;
         story.step(format!("the mail tells: {}", self.mail.nth_to(&email, 3, MAIL).await?.subject));
+        Ok(Customer { email, access })
+    }
+
+    /// The customer buys an app, and waits until it is there.
+    pub async fn walk_purchase(&self, story: Story, customer: &Customer, simulated: &str) -> Result<()> {
+        let Customer { email, access } = customer;
+        let parameters = json!({"ownerEmail": email});
+        let offered = self
+            .api
+            .must(
+                "POST",
+                "/api/v1/subscriptions/quote",
+                Some(access),
+                Some(&json!({"plan": PLAN, "parameters": parameters})),
+            )
+            .await?;
+        ensure!(offered["can_buy"] == true, "{PLAN} can't be bought: {offered}");
+        story
+            .step(format!("{PLAN} costs IDR {} a month, of it IDR {} tax", offered["total"], offered["tax"]));
+        let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random()?);
+        let order = json!({"plan": PLAN, "parameters": parameters, "expected_total": offered["total"]});
+        let headers = [("Idempotency-Key", key.as_str())];
+        let (status, _, bought) =
+            self.api.exchange("POST", "/api/v1/subscriptions", Some(access), &headers, Some(&order)).await?;
+        ensure!(status.is_success(), "the purchase: {status}: {bought}");
+        let text = |name: &str| bought[name].as_str().unwrap_or_default().to_owned();
+        story.step(format!(
+            "bought: {}, paid from the wallet; its resource is {}",
+            text("name"),
+            text("resource")
+        ));
+        let path = format!("/api/v1/subscriptions/{}", text("id"));
+        let active = wait::until("what was bought to be active", ACTIVE, async || {
+            let now = self.api.must("GET", &path, Some(access), None).await?;
+            Ok((now["status"] == "ACTIVE").then_some(now))
+        })
+        .await?;
+        let until = active["paid_until"].as_str().unwrap_or_default().to_owned();
+        story.step(format!("it is ACTIVE{simulated}, paid until {until}"));
+        story.step(format!("the mail tells: {}", self.mail.nth_to(email, 5, MAIL).await?.subject));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What is left of a plan, and whether it can be bought.
 
 use super::shop::Offer;
-use crate::{http::problem::Problem, state::State};
+use crate::{http::problem::Problem, instances::crossing, state::State, subscriptions};
 use crds::conditions;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -47,15 +47,14 @@ pub struct Availability {
     pub obstacle: Option<Obstacle>,
 }
 
-/// How many of each plan are taken: for now by the instances that are there, whoever made them. What is sold and has no instance yet is
-/// not among them.
+/// How many of each plan are taken: those that are sold and may still run, and those that somebody has made by hand.
 ///
 /// # Errors
 /// 503 where nobody knows.
-pub fn sold(state: &State) -> Result<Sold, Problem> {
+pub async fn sold(state: &State) -> Result<Sold, Problem> {
+    let mut sold: Sold = subscriptions::store::sold_of_each(&state.db).await?.into_iter().collect();
     let instances = state.cluster.watches().instances.last_known()?;
-    let mut sold = Sold::new();
-    for instance in instances.all() {
+    for instance in instances.all().filter(|one| crossing::subscription_of(one).is_none()) {
         *sold.entry(instance.spec.plan_ref.clone()).or_default() += 1;
     }
     Ok(sold)

@@ -78,10 +78,10 @@ impl ShownService {
 ///
 /// # Errors
 /// 503 until everything was read once.
-pub fn window(state: &State) -> Result<BTreeMap<String, ShownService>, Problem> {
+pub async fn window(state: &State) -> Result<BTreeMap<String, ShownService>, Problem> {
     let watches = state.cluster.watches();
     let (templates, plans) = (watches.templates.last_known()?, watches.plans.last_known()?);
-    let sold = availability::sold(state)?;
+    let sold = availability::sold(state).await?;
     let is_stale = watches.templates.is_stale() || watches.plans.is_stale() || watches.instances.is_stale();
     let shown = templates.all().filter(|template| !template.spec.disabled);
     let mut window: BTreeMap<String, ShownService> = shown

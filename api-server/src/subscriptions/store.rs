@@ -232,13 +232,27 @@ pub(super) async fn lock_plan(db: &mut PgConnection, plan: &str) -> Result<(), s
 }
 
 /// How many of a plan are sold and may run.
-pub(super) async fn sold(db: impl PgExecutor<'_>, plan: &str) -> Result<i64, sqlx::Error> {
+///
+/// # Errors
+/// As the database's.
+pub async fn sold(db: impl PgExecutor<'_>, plan: &str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         "select count(*) as \"count!\" from subscriptions where plan = $1 and fenced_at is null",
         plan
     )
     .fetch_one(db)
     .await
+}
+
+/// How many of each plan are sold and may run.
+///
+/// # Errors
+/// As the database's.
+pub async fn sold_of_each(db: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select plan, count(*) as \"count!\" from subscriptions where fenced_at is null group by plan"
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.plan, row.count)).collect())
 }
 
 /// Writes a new one, to be looked at now.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use crds::ServiceInstance;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::stage::Stage;
@@ -11,7 +12,7 @@ use super::{Only, cargo, own_cluster, preflight, sample, state};
 use crate::charts::{self, NAMESPACE};
 use crate::identity::Actor;
 use crate::operator_process::{Operator, SERVICE_ACCOUNT, Settings};
-use crate::people::{People, Start, Where};
+use crate::people::{Customer, People, Start, Where};
 use crate::story::Story;
 use crate::{api_process, disk, process, repository};
 
@@ -110,9 +111,9 @@ async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<(Operator, Peop
         let variables = [("NAKHODA_OPERATOR_URL", address), ("NAKHODA_API_URL", people.api.url())];
         stage.cluster.write_env(&dir.join("env"), &variables)?;
     }
-    people.walk(story).await?;
+    let customer = people.walk(story).await?;
     tokio::select! {
-        walked = sample::walk(&stage.cluster, story, stage.simulated()) => {
+        walked = walk(stage, &people, &customer, story) => {
             match walked {
                 Ok(instance) => tell_what_next(stage, &people, &instance, story),
                 Err(error) => tell_what_failed(&operator, &error, story),
@@ -121,6 +122,13 @@ async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<(Operator, Peop
         }
         died = operator.process().died() => bail!(died),
     }
+}
+
+/// What administrators and tools apply, then what a customer buys.
+async fn walk(stage: &Stage, people: &People, customer: &Customer, story: Story) -> Result<ServiceInstance> {
+    let instance = sample::walk(&stage.cluster, story, stage.simulated()).await?;
+    people.walk_purchase(story, customer, stage.simulated()).await?;
+    Ok(instance)
 }
 
 async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
@@ -142,7 +150,7 @@ async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
 }
 
 fn tell_what_failed(operator: &Operator, error: &anyhow::Error, story: Story) {
-    story.step(format!("the sample did not come up: {error:#}"));
+    story.step(format!("the story stops here: {error:#}"));
     story.detail("the operator's last lines (`cargo dev logs operator` shows all):");
     println!("{}", process::tail(operator.process().log(), 5));
     story.detail("staying up, to be looked at; Ctrl-C stops everything");

@@ -49,7 +49,7 @@ pub(super) struct Categories {
     ),
 )]
 pub(super) async fn list(State(state): App, known: public::IfNoneMatch) -> Result<Response> {
-    let window = shop::window(&state)?;
+    let window = shop::window(&state).await?;
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for service in window.values() {
         *counts.entry(&service.template.spec.category).or_default() += 1;

@@ -92,7 +92,7 @@ pub(super) async fn of_service(
     Name(slug): Name,
     list: List<Filter, By>,
 ) -> Result<Response> {
-    let service = shop::window(&state)?.remove(&slug).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let service = shop::window(&state).await?.remove(&slug).ok_or_else(|| Problem::new(Code::NotFound))?;
     let wanted = list.filter.wanted();
     let plans = service.plans.into_iter().filter(|plan| wanted.has(plan)).collect();
     let page: Page<PlanView> = list.page_of_all(plans, |plan| key(list.sort, plan));
@@ -116,7 +116,7 @@ pub(super) async fn read(
     known: public::IfNoneMatch,
     Name(name): Name,
 ) -> Result<Response> {
-    let window = shop::window(&state)?;
+    let window = shop::window(&state).await?;
     let plans = window.values().flat_map(|service| &service.plans);
     let mut named = plans.filter(|plan| plan.offer.name() == name);
     let plan = named.next().ok_or_else(|| Problem::new(Code::NotFound))?;

@@ -114,7 +114,7 @@ pub(super) async fn list(
     list: List<Filter, By>,
 ) -> Result<Response> {
     let wanted = list.filter.wanted();
-    let services = shop::window(&state)?.into_values().filter(|service| wanted.has(service)).collect();
+    let services = shop::window(&state).await?.into_values().filter(|service| wanted.has(service)).collect();
     let page: Page<ServiceView> = list.page_of_all(services, |service| key(list.sort, service));
     public::answer(&known, &page)
 }
@@ -136,7 +136,7 @@ pub(super) async fn read(
     known: public::IfNoneMatch,
     Name(slug): Name,
 ) -> Result<Response> {
-    let window = shop::window(&state)?;
+    let window = shop::window(&state).await?;
     let service = window.get(&slug).ok_or_else(|| Problem::new(Code::NotFound))?;
     public::answer(&known, &ServiceDetailView::from(service))
 }

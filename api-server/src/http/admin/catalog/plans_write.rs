@@ -22,6 +22,7 @@ use crate::{
         path::Name,
         problem::{self, Code, FieldError, Fields, Problem, Result},
     },
+    subscriptions,
 };
 use axum::{
     extract::State,
@@ -350,6 +351,11 @@ pub(super) async fn delete(
     if_match.require(found.version())?;
     if let Some(obstacle) = in_use(&Usage::of_plan(&state, &name)?) {
         let detail = format!("It is in use: {obstacle}. It can be retired.");
+        return Err(Problem::with(Code::CatalogueInUse, detail));
+    }
+    let sold = subscriptions::store::sold(&state.db, &name).await?;
+    if sold > 0 {
+        let detail = format!("It is in use: {sold} subscriptions have it. It can be retired.");
         return Err(Problem::with(Code::CatalogueInUse, detail));
     }
     let by = By { reason: None, take_over: false, actor: trace.actor(&principal) };
