@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgPool, Postgres, Transaction,
+    ConnectOptions as _, PgPool, Postgres, Transaction,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -14,8 +14,6 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 const OLDEST: i32 = 150_000;
 /// How long a request may wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
-/// How long a connection may have been idle without being asked, before it is used again, whether it still answers.
-const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Why the database can't be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -94,17 +92,7 @@ pub fn pool(
         ("idle_in_transaction_session_timeout", bound.as_str()),
         ("lock_timeout", bound.as_str()),
     ]);
-    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
-    // To ask each time would be one more way to the database and back in every request.
-    let pool = pool.test_before_acquire(false).before_acquire(|connection, seen| {
-        Box::pin(async move {
-            if seen.idle_for > TRUSTED {
-                connection.ping().await?;
-            }
-            Ok(true)
-        })
-    });
-    Ok(pool.connect_lazy_with(options))
+    Ok(PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE).connect_lazy_with(options))
 }
 
 /// For a query with filters that may be left out: planned by those that are there, so that it finds its index however large the table

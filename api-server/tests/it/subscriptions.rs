@@ -96,7 +96,7 @@ impl Shop {
     async fn books_are_right(&self) -> Result<()> {
         let path = "/api/v1/admin/billing/ledger/verify";
         let report =
-            self.api.send_as(&self.administrator, Method::POST, path, &json!({"full": true})).await?;
+            self.api.send_as(&self.administrator, Method::POST, path, &json!({"mode": "FULL"})).await?;
         let report = report.expect(StatusCode::OK)?.body;
         ensure!(report["differences"] == json!([]), "{report}");
         Ok(())
