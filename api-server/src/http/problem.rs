@@ -156,6 +156,12 @@ codes! {
     ManagedElsewhere = "resource.managed_elsewhere", CONFLICT, "Another tool manages this.";
 }
 
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
 impl PartialSchema for Code {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()

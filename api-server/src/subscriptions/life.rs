@@ -295,6 +295,7 @@ mod tests {
     }
 
     /// A subscription, its resource and its pods.
+    #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
     struct Play {
         row: Subscription,
         real: Option<Seen>,

@@ -66,14 +66,9 @@ pub struct Facts {
 pub struct Obstacle {
     /// Of the registry of codes; a purchase is refused by the same.
     #[schema(value_type = Code)]
-    #[serde(serialize_with = "as_text")]
     pub code: Code,
     /// What it is here, and what to do.
     pub detail: String,
-}
-
-fn as_text<S: serde::Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(code.code())
 }
 
 impl From<Obstacle> for Problem {

@@ -141,6 +141,9 @@ pub(super) async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Sub
 }
 
 /// Somebody's.
+///
+/// # Errors
+/// As the database's.
 pub async fn find_own(
     db: impl PgExecutor<'_>,
     user_id: Uuid,
@@ -151,6 +154,9 @@ pub async fn find_own(
 }
 
 /// The same, locked until the transaction's end.
+///
+/// # Errors
+/// As the database's.
 pub async fn lock(db: &mut PgConnection, id: Uuid) -> Result<Option<Subscription>, sqlx::Error> {
     let found = subscriptions!("where s.id = $1 for no key update", id).fetch_optional(db).await?;
     found.map(Subscription::try_from).transpose()
@@ -176,6 +182,9 @@ pub struct Query {
 }
 
 /// Some of them, by when they were bought.
+///
+/// # Errors
+/// As the database's.
 pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Subscription>, sqlx::Error> {
     let Query { user_id, status, service, plan, beyond, descending, limit } = query;
     // Ids sort by time.
@@ -283,6 +292,9 @@ pub(super) async fn insert(db: &mut PgConnection, new: &Subscription) -> Result<
 }
 
 /// Changes what its owner decides of the row.
+///
+/// # Errors
+/// As the database's.
 pub async fn change(
     db: &mut PgConnection,
     id: Uuid,
