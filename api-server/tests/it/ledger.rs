@@ -262,8 +262,19 @@ async fn every_planted_difference_is_named() -> Result<()> {
         ("a balance in the chain", "update transfers set balance = balance + 1 where id = (select min(id) from transfers where version = 2)",
          Fault::AccountDiffers, "account 10"),
         ("a transaction's amount", "update transactions set amount = amount + 1 where number = 101", Fault::AmountDiffers, "TXMP-101"),
+        ("a transaction's amount, by what amounts are counted modulo", "update transactions set amount = amount + 1000000007 where number = 101",
+         Fault::AmountDiffers, "TXMP-101"),
         ("an entry taken away", "delete from entries where id = (select id from transactions where number = 101)", Fault::EntryMissing, "TXMP-101"),
         ("a transaction set back", "update transactions set status = 'FAILED' where number = 101", Fault::EntryTooMany, "TXMP-101"),
+        ("a transfer to the house from the house", "update transfers set credit = 2 where id = (select max(id) from transfers)",
+         Fault::AccountDiffers, "account 2"),
+        ("a balance in an account without transfers", "update accounts set balance = 7 where id = (select max(id) from accounts where kind = 'PROMOTION')",
+         Fault::AccountDiffers, "account 10"),
+        ("an account without its transfers", "delete from transfers where account_id = (select min(account_id) from transfers)",
+         Fault::AccountDiffers, "account 10"),
+        ("a balance in the chain that a hash of its halves takes for another",
+         "update transfers set balance = balance + 4294967297 where id = (select min(id) from transfers where version = 2)",
+         Fault::AccountDiffers, "account 10"),
         ("a floor", "update accounts set floor = 1, balance = 0 where kind = 'PROMOTION'", Fault::BelowFloor, "account 10"),
         ("a checkpoint", "update checkpoint_balances set balance = balance + 1 where account_id = 1", Fault::CheckpointDiffers, "checkpoint"),
         ("money from nowhere", "insert into accounts (id, user_id, kind, balance, floor, version, created_at) select 1000000, id, 'CASH', 7, 0, 0, now()
@@ -280,7 +291,8 @@ async fn every_planted_difference_is_named() -> Result<()> {
         assert_eq!(books.faults(Scope::Full).await?, []);
         let sql = sql.replace("balance = 0 where", "balance = 0 where id >= 1000 and");
         let unchecked =
-            "alter table accounts drop constraint accounts_floor, drop constraint accounts_floor_check";
+            "alter table accounts drop constraint accounts_floor, drop constraint accounts_floor_check;
+             alter table transfers drop constraint transfers_check";
         books.tamper(&format!("{unchecked}; {sql}"))?;
         let found = books.faults(Scope::Full).await?;
         assert!(found.iter().any(|one| one.0 == *fault && one.1.starts_with(subject)), "{what}: {found:?}");
