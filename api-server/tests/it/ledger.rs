@@ -299,3 +299,88 @@ async fn every_planted_difference_is_named() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is done to the books, how, and what is said of it; `{last}` is the last transfer.
+const PLANTED_SINCE: &[(&str, &str, Fault, &str)] = &[
+    (
+        "a balance",
+        "update accounts set balance = balance + 1 where id = (select max(account_id) from transfers)",
+        Fault::AccountDiffers,
+        "account 10",
+    ),
+    (
+        "an amount",
+        "update transfers set amount = amount + 1 where id = {last}",
+        Fault::AccountDiffers,
+        "account 10",
+    ),
+    (
+        "a balance in the chain",
+        "update transfers set balance = balance + 1 where id = {last} - 2",
+        Fault::AccountDiffers,
+        "account 10",
+    ),
+    ("a transfer taken away", "delete from transfers where id = {last}", Fault::AmountDiffers, "TXMP-106"),
+    (
+        "a transaction's amount",
+        "update transactions set amount = amount + 1 where number = 106",
+        Fault::AmountDiffers,
+        "TXMP-106",
+    ),
+    (
+        "an old one's amount",
+        "update transactions set amount = amount + 1 where number = 101",
+        Fault::AmountDiffers,
+        "TXMP-101",
+    ),
+    (
+        "an entry taken away",
+        "delete from entries where id = (select id from transactions where number = 106)",
+        Fault::EntryMissing,
+        "TXMP-106",
+    ),
+    (
+        "a transaction set back",
+        "update transactions set status = 'FAILED' where number = 106",
+        Fault::EntryTooMany,
+        "TXMP-106",
+    ),
+    (
+        "a transaction taken away",
+        "delete from transactions where number = 106",
+        Fault::EntryTooMany,
+        "no transaction",
+    ),
+    (
+        "a checkpoint between two transfers of an entry",
+        "update transfers set entry_id = (select id from transactions where number = 101) where id = {last}",
+        Fault::AmountDiffers,
+        "TXMP-101",
+    ),
+];
+
+/// What came since the checkpoint is looked at as closely, and an entry of which one transfer came before it altogether.
+#[tokio::test]
+async fn what_is_wrong_since_the_checkpoint_is_named_by_the_incremental_verification() -> Result<()> {
+    let last = "(select max(id) from transfers)";
+    for (what, sql, fault, subject) in PLANTED_SINCE {
+        let books = Books::new(2).await?;
+        for step in 0..6 {
+            let credit = one(Purse::Cash, House::Clearing, Direction::Credit, 100);
+            books.act(books.users[step % 2], Kind::TopUp, &credit, &format!("{step}")).await?;
+            if step == 1 {
+                checkpoint::write(&books.db, books.clock.now()).await?;
+            }
+        }
+        assert_eq!(books.faults(Scope::Incremental).await?, []);
+        books.tamper(&sql.replace("{last}", last))?;
+        let found = books.faults(Scope::Incremental).await?;
+        assert!(found.iter().any(|one| one.0 == *fault && one.1.starts_with(subject)), "{what}: {found:?}");
+        let found = books.faults(Scope::Full).await?;
+        assert!(
+            found.iter().any(|one| one.0 == *fault && one.1.starts_with(subject)),
+            "{what}, in full: {found:?}"
+        );
+    }
+    Ok(())
+}
