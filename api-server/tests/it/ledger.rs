@@ -262,8 +262,19 @@ async fn every_planted_difference_is_named() -> Result<()> {
         ("a balance in the chain", "update transfers set balance = balance + 1 where id = (select min(id) from transfers where version = 2)",
          Fault::AccountDiffers, "account 10"),
         ("a transaction's amount", "update transactions set amount = amount + 1 where number = 101", Fault::AmountDiffers, "TXMP-101"),
+        ("a transaction's amount, by what amounts are counted modulo", "update transactions set amount = amount + 1000000007 where number = 101",
+         Fault::AmountDiffers, "TXMP-101"),
         ("an entry taken away", "delete from entries where id = (select id from transactions where number = 101)", Fault::EntryMissing, "TXMP-101"),
         ("a transaction set back", "update transactions set status = 'FAILED' where number = 101", Fault::EntryTooMany, "TXMP-101"),
+        ("a transfer to the house from the house", "update transfers set credit = 2 where id = (select max(id) from transfers)",
+         Fault::AccountDiffers, "account 2"),
+        ("a balance in an account without transfers", "update accounts set balance = 7 where id = (select max(id) from accounts where kind = 'PROMOTION')",
+         Fault::AccountDiffers, "account 10"),
+        ("an account without its transfers", "delete from transfers where account_id = (select min(account_id) from transfers)",
+         Fault::AccountDiffers, "account 10"),
+        ("a balance in the chain that a hash of its halves takes for another",
+         "update transfers set balance = balance + 4294967297 where id = (select min(id) from transfers where version = 2)",
+         Fault::AccountDiffers, "account 10"),
         ("a floor", "update accounts set floor = 1, balance = 0 where kind = 'PROMOTION'", Fault::BelowFloor, "account 10"),
         ("a checkpoint", "update checkpoint_balances set balance = balance + 1 where account_id = 1", Fault::CheckpointDiffers, "checkpoint"),
         ("money from nowhere", "insert into accounts (id, user_id, kind, balance, floor, version, created_at) select 1000000, id, 'CASH', 7, 0, 0, now()
@@ -280,10 +291,96 @@ async fn every_planted_difference_is_named() -> Result<()> {
         assert_eq!(books.faults(Scope::Full).await?, []);
         let sql = sql.replace("balance = 0 where", "balance = 0 where id >= 1000 and");
         let unchecked =
-            "alter table accounts drop constraint accounts_floor, drop constraint accounts_floor_check";
+            "alter table accounts drop constraint accounts_floor, drop constraint accounts_floor_check;
+             alter table transfers drop constraint transfers_check";
         books.tamper(&format!("{unchecked}; {sql}"))?;
         let found = books.faults(Scope::Full).await?;
         assert!(found.iter().any(|one| one.0 == *fault && one.1.starts_with(subject)), "{what}: {found:?}");
+    }
+    Ok(())
+}
+
+/// What is done to the books, how, and what is said of it; `{last}` is the last transfer.
+const PLANTED_SINCE: &[(&str, &str, Fault, &str)] = &[
+    (
+        "a balance",
+        "update accounts set balance = balance + 1 where id = (select max(account_id) from transfers)",
+        Fault::AccountDiffers,
+        "account 10",
+    ),
+    (
+        "an amount",
+        "update transfers set amount = amount + 1 where id = {last}",
+        Fault::AccountDiffers,
+        "account 10",
+    ),
+    (
+        "a balance in the chain",
+        "update transfers set balance = balance + 1 where id = {last} - 2",
+        Fault::AccountDiffers,
+        "account 10",
+    ),
+    ("a transfer taken away", "delete from transfers where id = {last}", Fault::AmountDiffers, "TXMP-106"),
+    (
+        "a transaction's amount",
+        "update transactions set amount = amount + 1 where number = 106",
+        Fault::AmountDiffers,
+        "TXMP-106",
+    ),
+    (
+        "an old one's amount",
+        "update transactions set amount = amount + 1 where number = 101",
+        Fault::AmountDiffers,
+        "TXMP-101",
+    ),
+    (
+        "an entry taken away",
+        "delete from entries where id = (select id from transactions where number = 106)",
+        Fault::EntryMissing,
+        "TXMP-106",
+    ),
+    (
+        "a transaction set back",
+        "update transactions set status = 'FAILED' where number = 106",
+        Fault::EntryTooMany,
+        "TXMP-106",
+    ),
+    (
+        "a transaction taken away",
+        "delete from transactions where number = 106",
+        Fault::EntryTooMany,
+        "no transaction",
+    ),
+    (
+        "a checkpoint between two transfers of an entry",
+        "update transfers set entry_id = (select id from transactions where number = 101) where id = {last}",
+        Fault::AmountDiffers,
+        "TXMP-101",
+    ),
+];
+
+/// What came since the checkpoint is looked at as closely, and an entry of which one transfer came before it altogether.
+#[tokio::test]
+async fn what_is_wrong_since_the_checkpoint_is_named_by_the_incremental_verification() -> Result<()> {
+    let last = "(select max(id) from transfers)";
+    for (what, sql, fault, subject) in PLANTED_SINCE {
+        let books = Books::new(2).await?;
+        for step in 0..6 {
+            let credit = one(Purse::Cash, House::Clearing, Direction::Credit, 100);
+            books.act(books.users[step % 2], Kind::TopUp, &credit, &format!("{step}")).await?;
+            if step == 1 {
+                checkpoint::write(&books.db, books.clock.now()).await?;
+            }
+        }
+        assert_eq!(books.faults(Scope::Incremental).await?, []);
+        books.tamper(&sql.replace("{last}", last))?;
+        let found = books.faults(Scope::Incremental).await?;
+        assert!(found.iter().any(|one| one.0 == *fault && one.1.starts_with(subject)), "{what}: {found:?}");
+        let found = books.faults(Scope::Full).await?;
+        assert!(
+            found.iter().any(|one| one.0 == *fault && one.1.starts_with(subject)),
+            "{what}, in full: {found:?}"
+        );
     }
     Ok(())
 }

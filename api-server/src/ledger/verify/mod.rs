@@ -3,9 +3,9 @@
 
 mod store;
 
-use jiff::Timestamp;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
+use store::Sums;
 pub(super) use store::{checkpoint, checkpoint_is_due};
 
 /// How far back it looks.
@@ -92,7 +92,12 @@ pub async fn verify(db: &PgPool, scope: Scope, bound: Duration) -> Result<Report
         Scope::Incremental => store::last_checkpoint(&mut tx).await?,
     };
     let since = from.as_ref().map_or(0, |one| one.up_to);
-    let read = store::sums(&mut tx, since).await?;
+    let (read, of_transactions) = match &from {
+        Some(one) => {
+            (store::sums(&mut tx, since).await?, store::recent_transactions(&mut tx, since, one.at).await?)
+        }
+        None => everything(&mut tx).await?,
+    };
     let mut differences = read.accounts;
     let mut house = from.as_ref().map_or([0; 5], |one| one.house);
     for (all, new) in house.iter_mut().zip(read.house) {
@@ -108,18 +113,26 @@ pub async fn verify(db: &PgPool, scope: Scope, bound: Duration) -> Result<Report
         differences.push(total("all accounts", 0, all));
     }
     differences.extend(store::below_floor(&mut tx).await?);
-    if let Some(one) = from {
-        differences.extend(store::recent_transactions(&mut tx, since, one.at).await?);
-    } else {
-        differences.extend(store::quiet_accounts(&mut tx).await?);
-        if !store::transactions_agree(&mut tx).await? {
-            differences.extend(store::recent_transactions(&mut tx, 0, Timestamp::UNIX_EPOCH).await?);
-        }
-        differences.extend(store::checkpoints(&mut tx).await?);
+    differences.extend(of_transactions);
+    if from.is_none() {
+        differences.extend(store::checkpoints(&mut tx, &house).await?);
     }
     tx.rollback().await?;
     let scope = if since == 0 { Scope::Full } else { scope };
     Ok(Report { scope, transfers: read.transfers, since, customers, house, differences })
+}
+
+/// All transfers, with the accounts that are wrong, and the transactions that are: each is looked for only where they don't agree altogether.
+async fn everything(db: &mut PgConnection) -> Result<(Sums, Vec<Difference>), sqlx::Error> {
+    let all = store::overview(db).await?;
+    let mut read = all.sums;
+    if !all.chains_agree {
+        read = store::sums(db, 0).await?;
+        read.accounts.extend(store::quiet_accounts(db).await?);
+    }
+    let of_transactions =
+        if all.transactions_agree { Vec::new() } else { store::all_transactions(db).await? };
+    Ok((read, of_transactions))
 }
 
 /// Whether a verification failed since a statement took longer than it may.

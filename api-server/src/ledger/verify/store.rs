@@ -23,6 +23,36 @@ pub(super) struct Sums {
     pub(super) accounts: Vec<Difference>,
 }
 
+/// All transfers together, and whether the accounts and the transactions are as they say.
+pub(super) struct Overview {
+    pub(super) sums: Sums,
+    pub(super) chains_agree: bool,
+    pub(super) transactions_agree: bool,
+}
+
+/// A transaction as it is found beside its entry.
+struct Found {
+    number: Option<i64>,
+    status: Option<String>,
+    has_entry: bool,
+    said: Option<String>,
+    moved: Option<String>,
+}
+
+impl From<Found> for Difference {
+    fn from(found: Found) -> Self {
+        let is_done = matches!(found.status.as_deref(), Some("COMPLETED" | "REVERSED"));
+        let fault = match (is_done, found.has_entry) {
+            (true, true) => Fault::AmountDiffers,
+            (true, false) => Fault::EntryMissing,
+            (false, _) => Fault::EntryTooMany,
+        };
+        let subject = found.number.map_or_else(|| "no transaction".to_owned(), |n| format!("TXMP-{n}"));
+        let expected = if is_done { number(found.said.as_deref()) } else { 0 };
+        Self { fault, subject, expected, found: number(found.moved.as_deref()) }
+    }
+}
+
 fn number(text: Option<&str>) -> i128 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -75,8 +105,8 @@ pub(super) async fn sums(db: &mut PgConnection, since: i64) -> Result<Sums, sqlx
         "with parts as materialized (
              select account_id, least(debit, credit) as house, count(*) as n, min(version) as lo, max(version) as hi,
                     sum(case when credit >= 1000 then amount else -amount end) as delta,
-                    bit_xor(hashint8extended(balance, version)
-                        # hashint8extended(balance - case when credit >= 1000 then amount else -amount end, version - 1)) as twist
+                    bit_xor(hashint8extended(version, balance)
+                        # hashint8extended(version - 1, balance - case when credit >= 1000 then amount else -amount end)) as twist
              from transfers where id > $1 group by 1, 2
          ), chains as (
              select account_id, sum(n) as n, min(lo) as lo, max(hi) as hi, sum(delta) as delta, bit_xor(twist) as twist
@@ -87,10 +117,11 @@ pub(super) async fn sums(db: &mut PgConnection, since: i64) -> Result<Sums, sqlx
          union all
          (select c.account_id, c.n::bigint, (coalesce(p.balance, 0) + c.delta)::text, coalesce(a.balance, 0)::text
           from chains c left join accounts a on a.id = c.account_id
-          left join transfers p on p.account_id = c.account_id and p.version = c.lo - 1
+          -- One look for each account, however many transfers there are.
+          left join lateral (select f.id, f.balance from transfers f where f.account_id = c.account_id and f.version = c.lo - 1 offset 0) p on true
           where (a.id is not null and a.version = c.hi and c.n = c.hi - c.lo + 1 and (c.lo = 1) = (p.id is null)
               and a.balance = coalesce(p.balance, 0) + c.delta
-              and c.twist = hashint8extended(a.balance, c.hi) # hashint8extended(coalesce(p.balance, 0), c.lo - 1)) is not true
+              and c.twist = hashint8extended(c.hi, a.balance) # hashint8extended(c.lo - 1, coalesce(p.balance, 0))) is not true
           order by 1 limit 100)",
         since
     )
@@ -99,7 +130,8 @@ pub(super) async fn sums(db: &mut PgConnection, since: i64) -> Result<Sums, sqlx
     let mut sums = Sums::default();
     for row in rows {
         let expected = number(Some(&row.expected));
-        if let Some(at) = place(row.id) {
+        // What is found is told of accounts alone, which one of the house's is where a transfer was between two of them.
+        if let (Some(at), None) = (place(row.id), &row.found) {
             sums.house[at] = expected;
             sums.customers -= expected;
             sums.transfers += u64::try_from(row.n).unwrap_or(0);
@@ -158,82 +190,120 @@ pub(super) async fn quiet_accounts(db: &mut PgConnection) -> Result<Vec<Differen
         .collect())
 }
 
-/// Whether transactions, entries and transfers tell the same: by sums in which each amount is weighed with the hash of its transaction's id,
-/// so that no large join is needed where all is well.
-pub(super) async fn transactions_agree(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
+/// What all transfers come to, in one pass and without a group for each account or a large join: both are needed only where something is wrong.
+/// Of all chains together the set of (account, version, balance after) must be that of (account, version before, balance before), but for the
+/// beginnings and for what the accounts are now. Transactions and transfers are compared by their sums, plain and with each amount weighed by the
+/// hash of its transaction's id.
+pub(super) async fn overview(db: &mut PgConnection) -> Result<Overview, sqlx::Error> {
+    let row = sqlx::query!(
         "with moved as (
-             select sum((case when credit >= 1000 then amount else -amount end) % 1000000007 * (uuid_hash(entry_id) & 1073741823)) as weight
+             select count(*) as n,
+                    count(*) filter (where ((debit between 1 and 5 and credit >= 1000) or (credit between 1 and 5 and debit >= 1000)) is not true) as odd,
+                    coalesce(sum(case when debit = 1 then -amount when credit = 1 then amount end), 0) as clearing,
+                    coalesce(sum(case when debit = 2 then -amount when credit = 2 then amount end), 0) as revenue,
+                    coalesce(sum(case when debit = 3 then -amount when credit = 3 then amount end), 0) as refunds,
+                    coalesce(sum(case when debit = 4 then -amount when credit = 4 then amount end), 0) as adjustments,
+                    coalesce(sum(case when debit = 5 then -amount when credit = 5 then amount end), 0) as promotions,
+                    sum((case when credit >= 1000 then amount else -amount end) % 1000000007 * (uuid_hash(entry_id) & 1073741823)) as weight,
+                    bit_xor(hashint8extended(version, balance # hashint8extended(account_id, 0))
+                        # hashint8extended(version - 1, (balance - case when credit >= 1000 then amount else -amount end)
+                            # hashint8extended(account_id, 0))) as twist
              from transfers
+         ), held as (
+             select bit_xor(hashint8extended(coalesce(version, 0), coalesce(balance, 0) # hashint8extended(id, 0))
+                 # hashint8extended(0, hashint8extended(id, 0))) as twist
+             from accounts where id >= 1000
          ), said as (
              select sum((case direction when 'CREDIT' then amount else -amount end) % 1000000007 * (uuid_hash(id) & 1073741823)) as weight,
+                    sum(case direction when 'CREDIT' then amount else -amount end) as amount,
                     count(*) as n, bit_xor(uuid_hash_extended(id, 0)) as ids
              from transactions where status in ('COMPLETED', 'REVERSED')
          ), written as (select count(*) as n, bit_xor(uuid_hash_extended(id, 0)) as ids from entries)
-         select ((coalesce(moved.weight, 0) - coalesce(said.weight, 0)) % 1000000007 = 0 and said.n = written.n
-             and said.ids is not distinct from written.ids) as \"agree!\"
-         from moved, said, written"
+         select moved.n as \"n!\", moved.clearing::text as \"clearing!\", moved.revenue::text as \"revenue!\", moved.refunds::text as \"refunds!\",
+             moved.adjustments::text as \"adjustments!\", moved.promotions::text as \"promotions!\",
+             (moved.odd = 0 and coalesce(moved.twist, 0) = coalesce(held.twist, 0)) as \"chains_agree!\",
+             ((coalesce(moved.weight, 0) - coalesce(said.weight, 0)) % 1000000007 = 0
+                 and -(clearing + revenue + refunds + adjustments + promotions) = coalesce(said.amount, 0)
+                 and said.n = written.n and said.ids is not distinct from written.ids) as \"transactions_agree!\"
+         from moved, held, said, written"
     )
     .fetch_one(db)
-    .await
+    .await?;
+    let house = [row.clearing, row.revenue, row.refunds, row.adjustments, row.promotions];
+    let house = house.map(|sum| number(Some(&sum)));
+    let transfers = u64::try_from(row.n).unwrap_or(0);
+    let sums = Sums { transfers, house, customers: -house.iter().sum::<i128>(), accounts: Vec::new() };
+    Ok(Overview { sums, chains_agree: row.chains_agree, transactions_agree: row.transactions_agree })
 }
 
 /// Transactions that were decided since, or moved by a later transfer, and don't agree with their entry. An hour earlier, since clocks differ.
+/// Each is looked at by itself, so that it takes as long as there are such, not as all books.
 pub(super) async fn recent_transactions(
     db: &mut PgConnection,
     since: i64,
     at: Timestamp,
 ) -> Result<Vec<Difference>, sqlx::Error> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Found,
         "with looked_at as (
              select entry_id as id from transfers where id > $1
              union select id from transactions where decided_at > $2::timestamptz - interval '1 hour' and status in ('COMPLETED', 'REVERSED')
-             union select id from entries where $1 = 0
          )
-         select t.number as \"number?\", t.status as \"status?\", e.id is not null as \"has_entry!\",
-                (case t.direction when 'CREDIT' then t.amount else -t.amount end)::text as said, m.amount::text as moved
-         from looked_at l left join transactions t on t.id = l.id left join entries e on e.id = l.id,
+         select t.number as \"number?\", t.status as \"status?\", e.id is not null as \"has_entry!\", t.said::text as said, m.amount::text as moved
+         from looked_at l
+         left join lateral (select d.number, d.status, case d.direction when 'CREDIT' then d.amount else -d.amount end as said
+                            from transactions d where d.id = l.id offset 0) t on true
+         left join lateral (select w.id from entries w where w.id = l.id offset 0) e on true,
          -- All of an entry's transfers: a checkpoint may lie between two of them.
          lateral (select coalesce(sum(case when f.credit >= 1000 then f.amount else -f.amount end), 0) as amount
                   from transfers f where f.entry_id = l.id) m
-         where (t.status in ('COMPLETED', 'REVERSED') and e.id is not null
-             and m.amount = case t.direction when 'CREDIT' then t.amount else -t.amount end) is not true
+         where (t.status in ('COMPLETED', 'REVERSED') and e.id is not null and m.amount = t.said) is not true
          order by 1 limit 100",
         since,
         Time::from(at) as _,
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let is_done = matches!(row.status.as_deref(), Some("COMPLETED" | "REVERSED"));
-            let fault = match (is_done, row.has_entry) {
-                (true, true) => Fault::AmountDiffers,
-                (true, false) => Fault::EntryMissing,
-                (false, _) => Fault::EntryTooMany,
-            };
-            let subject = row.number.map_or_else(|| "no transaction".to_owned(), |n| format!("TXMP-{n}"));
-            let expected = if is_done { number(row.said.as_deref()) } else { 0 };
-            Difference { fault, subject, expected, found: number(row.moved.as_deref()) }
-        })
-        .collect())
+    Ok(rows.into_iter().map(Difference::from).collect())
 }
 
-/// The last checkpoint against all transfers up to it.
-pub(super) async fn checkpoints(db: &mut PgConnection) -> Result<Vec<Difference>, sqlx::Error> {
+/// The same of all transactions, joined at once.
+pub(super) async fn all_transactions(db: &mut PgConnection) -> Result<Vec<Difference>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Found,
+        "with moved as (
+             select entry_id as id, sum(case when credit >= 1000 then amount else -amount end) as amount from transfers group by 1
+         )
+         select t.number as \"number?\", t.status as \"status?\", e.id is not null as \"has_entry!\",
+                (case t.direction when 'CREDIT' then t.amount else -t.amount end)::text as said, coalesce(m.amount, 0)::text as moved
+         from transactions t full join entries e on e.id = t.id full join moved m on m.id = coalesce(t.id, e.id)
+         where (t.status in ('COMPLETED', 'REVERSED') or e.id is not null or m.id is not null)
+             and (t.status in ('COMPLETED', 'REVERSED') and e.id is not null
+                 and coalesce(m.amount, 0) = case t.direction when 'CREDIT' then t.amount else -t.amount end) is not true
+         order by 1 limit 100"
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Difference::from).collect())
+}
+
+/// The last checkpoint against all transfers up to it: what they all come to, without those after it.
+pub(super) async fn checkpoints(
+    db: &mut PgConnection,
+    all: &[i128; 5],
+) -> Result<Vec<Difference>, sqlx::Error> {
     let Some(last) = last_checkpoint(db).await? else { return Ok(Vec::new()) };
     let rows = sqlx::query!(
         "select least(debit, credit) as \"id!\", sum(case when credit >= 1000 then -amount else amount end)::text as \"sum!\"
-         from transfers where id <= $1 group by 1",
+         from transfers where id > $1 group by 1",
         last.up_to
     )
     .fetch_all(db)
     .await?;
-    let mut house = [0; 5];
+    let mut house = *all;
     for row in rows {
         if let Some(at) = place(row.id) {
-            house[at] = number(Some(&row.sum));
+            house[at] -= number(Some(&row.sum));
         }
     }
     let all = house.iter().zip(last.house).enumerate().map(|(at, (sum, kept))| (at + 1, *sum, kept));
