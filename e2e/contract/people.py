@@ -301,6 +301,20 @@ ADMINISTRATORS = {
     "GET /api/v1/admin/billing/payments": lambda: {"query": {"of": own_top_up()["id"]}},
     "POST /api/v1/admin/billing/findings/{id}/settle": lambda: {"id": a_finding(), "body": {"note": "Contract"}},
     "DELETE /api/v1/me": lambda: {"body": good_bye()},
+    # There is no cluster, which they say of a name that might be one's.
+    **{
+        f"{method} /api/v1/admin/{kind}/{{name}}{end}": lambda: {"path": {"name": "ghost"}, "headers": {"If-Match": "*"}, "body": {}}
+        for kind in ("plans", "services")
+        for method, end in (("PATCH", ""),)
+    },
+    **{
+        f"{method} /api/v1/admin/{kind}/{{name}}{end}": lambda: {"path": {"name": "ghost"}, "headers": {"If-Match": "*"}}
+        for kind in ("plans", "services")
+        for method, end in (("GET", ""), ("DELETE", ""), ("GET", "/stats"))
+    },
+    "GET /api/v1/catalog/plans/{name}": lambda: {"path": {"name": "ghost-small"}},
+    "GET /api/v1/catalog/services/{slug}": lambda: {"path": {"slug": "ghost"}},
+    "GET /api/v1/catalog/services/{slug}/plans": lambda: {"path": {"slug": "ghost"}},
     "POST /api/v1/admin/categories": lambda: {"body": new_category()},
     "GET /api/v1/admin/categories/{slug}": lambda: {"path": a_category()},
     "PATCH /api/v1/admin/categories/{slug}": lambda: {"path": a_category(), "body": {"name_id": "Lain"}},

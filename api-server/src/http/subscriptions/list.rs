@@ -25,10 +25,10 @@ pub(super) struct Filter {
     /// How they stand.
     status: Option<Status>,
     /// Of which app.
-    #[param(example = "ghost", max_length = 63)]
+    #[param(example = "ghost")]
     service: Option<String>,
     /// Of which plan.
-    #[param(example = "ghost-small", max_length = 63)]
+    #[param(example = "ghost-small")]
     plan: Option<String>,
 }
 

@@ -220,7 +220,6 @@ pub(super) async fn change(
     let why = reason(why)?;
     let mut tx = state.db.begin().await?;
     let was = store::lock(&mut tx, &slug).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
-    if_match.check(was.version)?;
     let looks = was.looks.clone();
     let looks = Looks {
         slug,
@@ -231,6 +230,7 @@ pub(super) async fn change(
         position: position.unwrap_or(looks.position),
     }
     .checked()?;
+    if_match.check(was.version)?;
     let by = By { actor: &trace.actor(&principal), reason: why.as_deref(), now: state.clock.now() };
     let changed = categories::change(&mut tx, by, was, looks).await?;
     tx.commit().await?;
