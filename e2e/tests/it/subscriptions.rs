@@ -173,7 +173,7 @@ fn what_is_bought_runs_and_what_is_cancelled_stops_before_its_money_comes_back()
         for nth in 1..=6 {
             subjects.push(customers.mail.nth_to(&buyer.email, nth, BOUND).await?.subject);
         }
-        for words in ["is being set up", "is ready", "is cancelled", "has come back"] {
+        for words in ["is being set up", "Small is ready", "is cancelled", "has come back"] {
             assert_eq!(subjects.iter().filter(|subject| subject.contains(words)).count(), 1, "{subjects:?}");
         }
         Ok(())
