@@ -22,7 +22,7 @@ const EDGES: [(&str, &str, &str); 4] = [
 ];
 
 /// The modules of the operator that decide and never act.
-const PURE: [&str; 34] = [
+const PURE: [&str; 33] = [
     "cause",
     "domains/claims",
     "domains/decide",
@@ -30,7 +30,6 @@ const PURE: [&str; 34] = [
     "instance/access",
     "instance/build",
     "instance/fill",
-    "instance/parameters",
     "instance/plan",
     "instance/power",
     "instance/status",
