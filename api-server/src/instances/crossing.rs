@@ -2,7 +2,7 @@
 //! changes nothing, and nothing is brought back that is gone: every change but the first names the resource's uid.
 
 use crate::{
-    cluster::{CallError, Cluster},
+    cluster::{CallError, Cluster, watch::Key},
     subscriptions::{
         Crossing, KEEP_FOR, Subscription,
         life::{Seen, Wanted},
@@ -74,12 +74,18 @@ pub enum Told {
 pub fn seen(instance: &ServiceInstance) -> Option<Seen> {
     let uid = instance.uid().and_then(|uid| Uuid::try_parse(&uid).ok())?;
     let status = instance.status.as_ref();
+    let observed_generation = status.and_then(|status| status.observed_generation).unwrap_or_default();
+    // Of what the operator has seen, which may not be the newest: whoever changes the resource all the time hides nothing.
+    let is = |condition: &str| {
+        let found = status.and_then(|status| conditions::find(&status.conditions, condition));
+        found.is_some_and(|one| one.status == "True" && one.observed_generation == Some(observed_generation))
+    };
     Some(Seen {
         uid,
         generation: instance.metadata.generation.unwrap_or_default(),
-        observed_generation: status.and_then(|status| status.observed_generation).unwrap_or_default(),
-        is_available: instance.is(conditions::AVAILABLE),
-        is_suspended: instance.is(conditions::SUSPENDED),
+        observed_generation,
+        is_available: is(conditions::AVAILABLE),
+        is_suspended: is(conditions::SUSPENDED),
     })
 }
 
@@ -91,9 +97,7 @@ pub fn subscription_of(instance: &ServiceInstance) -> Option<Uuid> {
 /// The resource of a subscription, as the watch has it.
 pub fn find(cluster: &Cluster, row: &Subscription) -> Option<Seen> {
     let all = cluster.watches().instances.last_known().ok()?;
-    let found =
-        all.within(&names::tenant_namespace(&row.tenant())).find(|one| subscription_of(one) == Some(row.id));
-    seen(found?)
+    seen(all.get(&Key::within(&names::tenant_namespace(&row.tenant()), &row.resource_name()))?)
 }
 
 /// Makes the resource of a subscription, in a tenant that is made where it is missing. It is not entitled to anything, so that whoever
@@ -104,7 +108,7 @@ pub fn find(cluster: &Cluster, row: &Subscription) -> Option<Seen> {
 pub async fn make(cluster: &Cluster, row: &Subscription) -> Result<Uuid, CrossingError> {
     let namespace = namespace(cluster, row).await?;
     let to = Target { cluster, namespace: &namespace, row };
-    let made = to.apply(managers::ORDER, json!({"planRef": row.plan}), None).await?;
+    let made = to.apply(managers::ORDER, json!({"planRef": row.plan}), Onto::Nothing).await?;
     if subscription_of(&made) != Some(row.id) {
         return Err(CrossingError::NameTaken);
     }
@@ -164,11 +168,22 @@ async fn hold(cluster: &Cluster, row: &Subscription, since: Timestamp) -> Result
     let row = &Subscription { crossing: Crossing { uid: Some(uid), ..row.crossing }, ..row.clone() };
     let to = Target { cluster, namespace: &namespace, row };
     let holds = json!({"holds": {"billing": {"reason": ENDED, "since": second(since)}}});
-    match to.change(managers::HOLD_BILLING, holds).await {
+    // What has ended never runs again by this resource: its hold is written whatever else was told or is being written.
+    match to.apply(managers::HOLD_BILLING, holds, Onto::Uid(&found)).await {
         Ok(held) => told(&held),
         Err(CrossingError::Vanished) => Ok(Told::Nothing),
+        Err(CrossingError::Call(error)) if error.is(409) => Ok(Told::Nothing),
         Err(error) => Err(error),
     }
+}
+
+/// Takes away what was made too late, of what had ended before it was there.
+///
+/// # Errors
+/// [`CrossingError`].
+pub async fn unmake(cluster: &Cluster, row: &Subscription, uid: Uuid) -> Result<(), CrossingError> {
+    let row = Subscription { crossing: Crossing { uid: Some(uid), ..row.crossing }, ..row.clone() };
+    delete(cluster, &row).await.map(drop)
 }
 
 async fn delete(cluster: &Cluster, row: &Subscription) -> Result<Told, CrossingError> {
@@ -200,7 +215,11 @@ pub async fn is_quiet(cluster: &Cluster, row: &Subscription) -> Result<bool, Cro
         let seen = seen(found);
         let is_held = found.spec.holds.as_ref().is_some_and(|holds| holds.billing.is_some());
         let is_over = found.metadata.deletion_timestamp.is_some();
-        if !(is_over || is_held && seen.is_some_and(|seen| seen.is_suspended)) {
+        let told = row.crossing.applied_generation.unwrap_or(i64::MAX);
+        let is_suspended = seen.is_some_and(|seen| seen.is_suspended && seen.observed_generation >= told);
+        // What was made too late for anybody to entitle it has never run.
+        let is_idle = found.spec.entitlement.is_none();
+        if !(is_over || is_idle || is_held && is_suspended) {
             return Ok(false);
         }
     }
@@ -220,16 +239,21 @@ pub async fn is_quiet(cluster: &Cluster, row: &Subscription) -> Result<bool, Cro
     Ok(!pods.items.iter().any(may_run))
 }
 
-/// The resource as the cluster itself has it now, wherever it is.
+/// The resource as the cluster itself has it now. Which one was made is known by its uid, whatever its owner has done to its labels; of one
+/// that may just have been made by the label, wherever it is.
 async fn live(cluster: &Cluster, row: &Subscription) -> Result<Option<ServiceInstance>, CrossingError> {
+    let (namespace, name) = (names::tenant_namespace(&row.tenant()), row.resource_name());
+    if let Some(uid) = row.crossing.uid.map(|uid| uid.to_string()) {
+        let found = cluster
+            .call(async |client| Api::<ServiceInstance>::namespaced(client, &namespace).get_opt(&name).await)
+            .await?;
+        return Ok(found.filter(|one| one.uid().as_deref() == Some(uid.as_str())));
+    }
+    // The namespace may not be there yet, where nobody has rights in it.
     let of_it = ListParams::default().labels(&format!("{}={}", labels::SUBSCRIPTION, row.id));
     let found = cluster.call(async |client| Api::<ServiceInstance>::all(client).list(&of_it).await).await?;
-    let namespace = names::tenant_namespace(&row.tenant());
-    // A label can be written by whoever writes the resource: only the one that was made counts.
-    let is_it = |one: &ServiceInstance| {
-        let is_known = row.crossing.uid.is_none_or(|uid| one.uid().as_deref() == Some(&uid.to_string()));
-        one.namespace().as_deref() == Some(&namespace) && is_known && one.name_any() == row.resource_name()
-    };
+    let is_it =
+        |one: &ServiceInstance| one.namespace().as_ref() == Some(&namespace) && one.name_any() == name;
     Ok(found.items.into_iter().find(is_it))
 }
 
@@ -266,6 +290,17 @@ async fn make_tenant(cluster: &Cluster, name: &str, owner: &str) -> Result<Tenan
     Ok(made?)
 }
 
+/// Onto what something is applied.
+#[derive(Clone, Copy)]
+enum Onto<'a> {
+    /// It may not be there yet.
+    Nothing,
+    /// This resource, whatever it says by now.
+    Uid(&'a ServiceInstance),
+    /// This resource as it was read.
+    Version(&'a ServiceInstance),
+}
+
 struct Target<'a> {
     cluster: &'a Cluster,
     namespace: &'a str,
@@ -295,10 +330,20 @@ impl Target<'_> {
     async fn change(&self, manager: &str, spec: Value) -> Result<ServiceInstance, CrossingError> {
         for _ in 0..TRIES {
             let found = self.read().await?;
-            match self.apply(manager, spec.clone(), Some(&found)).await {
+            // Until it is entitled, whoever may write the resource may write its plan; what is entitled is what was paid for.
+            let is_other = manager == managers::ENTITLEMENT && found.spec.plan_ref != self.row.plan;
+            let done = if is_other {
+                let plan = json!({"planRef": self.row.plan});
+                self.apply(managers::ORDER, plan, Onto::Version(&found)).await.map(|_| None)
+            } else {
+                self.apply(manager, spec.clone(), Onto::Version(&found)).await.map(Some)
+            };
+            match done {
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => {}
                 // Most often only its status was written meanwhile.
                 Err(CrossingError::Call(error)) if error.is(409) => {}
-                done => return done,
+                Err(error) => return Err(error),
             }
         }
         Err(CrossingError::Busy)
@@ -308,14 +353,18 @@ impl Target<'_> {
         &self,
         manager: &str,
         spec: Value,
-        onto: Option<&ServiceInstance>,
+        onto: Onto<'_>,
     ) -> Result<ServiceInstance, CrossingError> {
         let (name, row) = (self.row.resource_name(), self.row);
         let version = row.crossing.desired_version.to_string();
         let mut metadata = json!({"name": name, "namespace": self.namespace, "annotations": {labels::BILLING_VERSION: version}});
-        if let Some(found) = onto {
-            metadata["uid"] = json!(found.uid());
-            metadata["resourceVersion"] = json!(found.resource_version());
+        match onto {
+            Onto::Nothing => {}
+            Onto::Uid(found) => metadata["uid"] = json!(found.uid()),
+            Onto::Version(found) => {
+                metadata["uid"] = json!(found.uid());
+                metadata["resourceVersion"] = json!(found.resource_version());
+            }
         }
         if manager == managers::ORDER {
             metadata["labels"] = json!({labels::SUBSCRIPTION: row.id});
@@ -327,8 +376,8 @@ impl Target<'_> {
         let done =
             self.cluster.call(async |client| self.api(client).patch(&name, &params, &patch).await).await;
         done.map_err(|error| match onto {
-            Some(_) if error.is(404) => CrossingError::Vanished,
-            None if error.is(404) => CrossingError::NoNamespace,
+            Onto::Uid(_) | Onto::Version(_) if error.is(404) => CrossingError::Vanished,
+            Onto::Nothing if error.is(404) => CrossingError::NoNamespace,
             _ => error.into(),
         })
     }

@@ -104,7 +104,7 @@ pub async fn fence(state: &State, row: &Subscription) -> Result<(), PostError> {
         let refund = store::refund(&mut *tx, refund_id).await?;
         let (_, cash, promotion) = store::paid_with(&mut tx, row.id).await?;
         let moves = price::back(refund.amount, cash, promotion);
-        let key = format!("refund:{}", row.id);
+        let key = format!("refund:{refund_id}");
         let posting = Posting { kind: Kind::Refund, key: &key, transaction_id: refund_id, moves: &moves };
         let after = ledger::post(&mut tx, &wallet, &posting, now).await?;
         wallet::decide(&mut tx, refund_id, wallet::Status::Completed, now).await?;

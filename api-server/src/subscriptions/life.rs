@@ -20,9 +20,9 @@ pub struct Seen {
     pub generation: i64,
     /// Which change the status speaks of.
     pub observed_generation: i64,
-    /// It serves, says the operator of the present generation.
+    /// It serves, says that status.
     pub is_available: bool,
-    /// It may not run and has no pod any more, says the operator of the present generation.
+    /// It may not run and has no pod any more, says that status.
     pub is_suspended: bool,
 }
 
@@ -82,8 +82,9 @@ pub fn next(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
     // Only what speaks of the resource as it was told last counts.
     let is_told = row.crossing.applied_version >= row.crossing.desired_version;
     let seen = seen.filter(|seen| Some(seen.uid) == row.crossing.uid);
-    let current = seen
-        .filter(|seen| is_told && row.crossing.applied_generation.is_none_or(|told| seen.generation >= told));
+    let is_new =
+        |seen: &&Seen| row.crossing.applied_generation.is_none_or(|told| seen.observed_generation >= told);
+    let current = seen.filter(is_new).filter(|_| is_told);
     // Deadlines count also while the cluster can't be told anything.
     let pending = (row.status == Status::PendingDeployment).then(|| pending(row, current, now));
     if let Some(step) = pending.filter(|step| is_told || !matches!(step, Step::Wait(_))) {
@@ -102,7 +103,7 @@ pub fn next(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
 }
 
 fn pending(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
-    if seen.is_some_and(|seen| seen.is_available && seen.observed_generation == seen.generation) {
+    if seen.is_some_and(|seen| seen.is_available) {
         return Step::Activate;
     }
     let at = |after| clock::after(row.created_at, after);
@@ -126,7 +127,7 @@ fn ending(row: &Subscription, seen: Option<&Seen>, current: Option<&Seen>, now: 
     let again = Step::Wait(Some(clock::after(now, ENDING)));
     match (row.crossing.uid, seen, current) {
         (None, ..) | (Some(_), None, _) => Step::Fence,
-        (_, _, Some(seen)) if seen.is_suspended && seen.observed_generation == seen.generation => Step::Fence,
+        (_, _, Some(seen)) if seen.is_suspended => Step::Fence,
         _ => again,
     }
 }

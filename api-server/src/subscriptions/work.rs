@@ -77,23 +77,22 @@ async fn follow_time(state: &State, stop: &CancellationToken) {
 /// What happens to a resource is looked at at once; whoever was too slow to hear it all finds the rest by the time.
 async fn follow_instances(state: &State, stop: &CancellationToken) {
     let instances = &state.cluster.watches().instances;
-    let mut changes = instances.changes();
-    loop {
-        let change = tokio::select! {
-            change = changes.recv() => change,
-            () = stop.cancelled() => return,
-        };
-        let change = match change {
-            Ok(change) => change,
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        let Ok(all) = instances.last_known() else { continue };
-        let id = all.get(&change.key).and_then(|one| crossing::subscription_of(one));
-        if let Some(id) = id {
-            look_at(state, id).await;
+    let changed = stream::unfold(instances.changes(), |mut changes| async move {
+        loop {
+            let change = match changes.recv().await {
+                Ok(change) => change,
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return None,
+            };
+            let Ok(all) = instances.last_known() else { continue };
+            if let Some(id) = all.get(&change.key).and_then(|one| crossing::subscription_of(one)) {
+                return Some((id, changes));
+            }
         }
-    }
+    });
+    // What was begun is ended also where it is told to stop.
+    let changed = changed.take_until(stop.cancelled());
+    changed.for_each_concurrent(AT_ONCE, |id| look_at(state, id)).await;
 }
 
 /// A tenant whose namespace is ready has somebody who waits for it.
@@ -215,8 +214,14 @@ async fn make(
     match step {
         Step::Make => {
             let uid = crossing::make(&state.cluster, row).await?;
-            // Whoever is not the one any more to look after it leaves it as it is: it is entitled to nothing.
-            return Ok(store::made(&state.db, row.id, holder, uid).await?);
+            if store::made(&state.db, row.id, holder, uid).await? {
+                return Ok(true);
+            }
+            // Somebody else looks after it by now. What is entitled to nothing runs nothing; where it has ended it is in the way.
+            if store::find(&state.db, row.id).await?.is_some_and(|row| row.end.is_some()) {
+                crossing::unmake(&state.cluster, row, uid).await?;
+            }
+            return Ok(false);
         }
         Step::Apply(wanted) => {
             let told = crossing::tell(&state.cluster, row, wanted).await?;
@@ -229,6 +234,8 @@ async fn make(
             };
             store::applied(&state.db, row.id, holder, row.crossing.desired_version, generation).await?;
         }
+        // A period is begun by what is so now.
+        Step::Activate if state.cluster.watches().instances.is_stale() => return Ok(false),
         Step::Activate => activate(state, row).await?,
         Step::TellSlow => tell_slow(state, row).await?,
         Step::Alert => {
