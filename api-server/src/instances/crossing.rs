@@ -171,10 +171,22 @@ async fn hold(cluster: &Cluster, row: &Subscription, since: Timestamp) -> Result
     // What has ended never runs again by this resource: its hold is written whatever else was told or is being written.
     match to.apply(managers::HOLD_BILLING, holds, Onto::Uid(&found)).await {
         Ok(held) => told(&held),
-        Err(CrossingError::Vanished) => Ok(Told::Nothing),
-        Err(CrossingError::Call(error)) if error.is(409) => Ok(Told::Nothing),
-        Err(error) => Err(error),
+        Err(error) => unless_gone(cluster, row, error).await,
     }
+}
+
+/// What failed need not be done where the resource is gone: what is refused as a conflict may also be one that others write at the moment.
+async fn unless_gone(
+    cluster: &Cluster,
+    row: &Subscription,
+    error: CrossingError,
+) -> Result<Told, CrossingError> {
+    let may_be_gone = match &error {
+        CrossingError::Vanished => true,
+        CrossingError::Call(error) => error.is(404) || error.is(409),
+        _ => false,
+    };
+    if may_be_gone && live(cluster, row).await?.is_none() { Ok(Told::Nothing) } else { Err(error) }
 }
 
 /// Takes away what was made too late, of what had ended before it was there.
@@ -199,8 +211,7 @@ async fn delete(cluster: &Cluster, row: &Subscription) -> Result<Told, CrossingE
         .await;
     match done {
         Ok(_) => Ok(Told::Nothing),
-        Err(error) if error.is(404) || error.is(409) => Ok(Told::Nothing),
-        Err(error) => Err(error.into()),
+        Err(error) => unless_gone(cluster, row, error.into()).await,
     }
 }
 
