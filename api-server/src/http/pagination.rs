@@ -32,6 +32,15 @@ pub trait SortField: Copy + PartialEq + 'static {
     const DESCENDING: bool;
 }
 
+/// The order of lists that know no other: by when a row was written, the newest first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ByCreation;
+
+impl SortField for ByCreation {
+    const ALL: &'static [(&'static str, Self)] = &[("created_at", Self)];
+    const DESCENDING: bool = true;
+}
+
 /// Where a page begins: the sorted value of the row beside it, and its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +164,21 @@ fn refuse(field: &str, message: impl Into<String>) -> Problem {
     Problem::field(Code::Malformed, field, message)
 }
 
+impl<F, S: SortField> List<F, S> {
+    /// The row beside which the page lies; none for the first page.
+    pub fn beyond(&self) -> Option<&Cursor> {
+        match &self.place {
+            Place::Start => None,
+            Place::After(cursor) | Place::Before(cursor) => Some(cursor),
+        }
+    }
+
+    /// How many rows to read, so that it is known whether there are more.
+    pub fn limit(&self) -> i64 {
+        i64::from(self.size) + 1
+    }
+}
+
 impl<F: DeserializeOwned, S: SortField> List<F, S> {
     fn parse(path: &str, query: &str) -> Result<Self, Problem> {
         let mut others: Vec<(String, String)> =
@@ -248,7 +272,7 @@ impl<F: DeserializeOwned, S: SortField> List<F, S> {
         if self.reads_descending() {
             rows.reverse();
         }
-        if let Place::After(cursor) | Place::Before(cursor) = &self.place {
+        if let Some(cursor) = self.beyond() {
             let beside = (cursor.value.clone(), cursor.id);
             rows.retain(|row| if self.reads_descending() { key(row) < beside } else { key(row) > beside });
         }

@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::Administrator,
-        pagination::{List, Page, Place, SortField},
+        pagination::{List, Page, SortField},
         problem::Result,
     },
 };
@@ -110,19 +110,15 @@ pub(super) async fn list(
     _admin: Administrator,
     list: List<Filter, ByTime>,
 ) -> Result<Json<Page<AuditLine>>> {
-    let beyond = match &list.place {
-        Place::Start => None,
-        Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
-    };
     let Filter { actor_id, action, entity_type, entity_id } = &list.filter;
     let query = audit::Query {
         actor_id: *actor_id,
         action: action.clone(),
         entity_type: entity_type.clone(),
         entity_id: entity_id.clone(),
-        beyond,
+        beyond: list.beyond().map(|cursor| cursor.id),
         descending: list.reads_descending(),
-        limit: i64::from(list.size) + 1,
+        limit: list.limit(),
     };
     let lines = audit::list(&state.db, &query).await?;
     Ok(Json(list.page(lines, |line| (String::new(), line.id), None)))

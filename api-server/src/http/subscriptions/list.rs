@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::CurrentUser,
-        pagination::{List, Page, Place, SortField},
+        pagination::{ByCreation, List, Page},
         problem::Result,
     },
     subscriptions::{
@@ -32,40 +32,28 @@ pub(super) struct Filter {
     plan: Option<String>,
 }
 
-/// Subscriptions are sorted by when they were bought.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct ByTime;
-
-impl SortField for ByTime {
-    const ALL: &'static [(&'static str, Self)] = &[("created_at", Self)];
-    const DESCENDING: bool = true;
-}
-
 /// What one has bought, also what is over.
 #[utoipa::path(
     get,
     path = "/subscriptions",
     tag = "subscriptions",
     security(("access_token" = [])),
-    params(List<Filter, ByTime>),
+    params(List<Filter, ByCreation>),
     responses((status = 200, body = Page<SubscriptionView>)),
 )]
 pub(super) async fn list(
     State(state): App,
     CurrentUser(principal): CurrentUser,
-    list: List<Filter, ByTime>,
+    list: List<Filter, ByCreation>,
 ) -> Result<Json<Page<SubscriptionView>>> {
     let query = Query {
         user_id: Some(principal.user_id),
         status: list.filter.status,
         service: list.filter.service.clone(),
         plan: list.filter.plan.clone(),
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
-        },
+        beyond: list.beyond().map(|cursor| cursor.id),
         descending: list.reads_descending(),
-        limit: i64::from(list.size) + 1,
+        limit: list.limit(),
     };
     let rows = store::list(&state.db, &query).await?;
     let rows = cancel::with_refunds(&state.db, rows).await?;

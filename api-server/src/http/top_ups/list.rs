@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::CurrentUser,
-        pagination::{List, Page, Place, SortField},
+        pagination::{ByCreation, List, Page},
         problem::Result,
     },
     payments::top_up::{self, Query},
@@ -24,39 +24,27 @@ pub(super) struct Filter {
     status: Option<Status>,
 }
 
-/// Top-ups are sorted by when they were begun.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct ByTime;
-
-impl SortField for ByTime {
-    const ALL: &'static [(&'static str, Self)] = &[("created_at", Self)];
-    const DESCENDING: bool = true;
-}
-
 /// One's own top-ups, from the intent on.
 #[utoipa::path(
     get,
     path = "/wallet/top-ups",
     tag = "wallet",
     security(("access_token" = [])),
-    params(List<Filter, ByTime>),
+    params(List<Filter, ByCreation>),
     responses((status = 200, body = Page<TopUpView>)),
 )]
 pub(super) async fn list(
     State(state): App,
     CurrentUser(principal): CurrentUser,
-    list: List<Filter, ByTime>,
+    list: List<Filter, ByCreation>,
 ) -> Result<Json<Page<TopUpView>>> {
     let query = Query {
         user_id: principal.user_id,
         id: None,
         status: list.filter.status,
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
-        },
+        beyond: list.beyond().map(|cursor| cursor.id),
         descending: list.reads_descending(),
-        limit: i64::from(list.size) + 1,
+        limit: list.limit(),
     };
     let rows = top_up::list(&state.db, &query).await?;
     Ok(Json(list.page(rows, |one| (String::new(), one.id), None)))

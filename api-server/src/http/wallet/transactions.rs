@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::CurrentUser,
-        pagination::{List, Page, Place},
+        pagination::{List, Page},
         problem::{self, Code, Problem, Result},
     },
     ledger::{Direction, Kind},
@@ -98,11 +98,8 @@ pub(super) async fn list(
         search: None,
         sort: list.sort,
         descending: list.reads_descending(),
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.clone()),
-        },
-        limit: i64::from(list.size) + 1,
+        beyond: list.beyond().cloned(),
+        limit: list.limit(),
     };
     let rows = transactions::list(&state.db, &query).await?;
     Ok(Json(list.page(rows, |row| (list.sort.value(row), row.id), None)))

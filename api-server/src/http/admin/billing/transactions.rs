@@ -4,7 +4,7 @@ use crate::{
     http::{
         App,
         auth::Administrator,
-        pagination::{List, Page, Place},
+        pagination::{List, Page},
         problem::{self, Code, Problem, Result},
         wallet::view::{Named, TransactionView, number},
     },
@@ -226,11 +226,8 @@ pub(super) async fn list(
     let query = Query {
         sort: list.sort,
         descending: list.reads_descending(),
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.clone()),
-        },
-        limit: i64::from(list.size) + 1,
+        beyond: list.beyond().cloned(),
+        limit: list.limit(),
         ..list.filter.query()?
     };
     let rows = transactions::list(&state.db, &query).await?;

@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::Administrator,
-        pagination::{List, Page, Place, SortField},
+        pagination::{ByCreation, List, Page},
         path::Id,
         problem::{self, Code, Problem, Result},
     },
@@ -36,22 +36,13 @@ pub(super) struct Filter {
     status: Option<Status>,
 }
 
-/// Mails are sorted by when they were written.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct ByTime;
-
-impl SortField for ByTime {
-    const ALL: &'static [(&'static str, Self)] = &[("created_at", Self)];
-    const DESCENDING: bool = true;
-}
-
 /// What became of mails, of the last ninety days.
 #[utoipa::path(
     get,
     path = "/emails",
     tag = "emails",
     security(("access_token" = [])),
-    params(List<Filter, ByTime>),
+    params(List<Filter, ByCreation>),
     responses(
         (status = 200, body = Page<EmailView>),
     ),
@@ -59,12 +50,8 @@ impl SortField for ByTime {
 pub(super) async fn list(
     State(state): App,
     _admin: Administrator,
-    list: List<Filter, ByTime>,
+    list: List<Filter, ByCreation>,
 ) -> Result<Json<Page<EmailView>>> {
-    let beyond = match &list.place {
-        Place::Start => None,
-        Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
-    };
     let Filter { user_id, recipient, kind, status } = &list.filter;
     let query = Query {
         user_id: *user_id,
@@ -74,9 +61,9 @@ pub(super) async fn list(
             .map(|text| Email::parse(text).map_or_else(|_| text.clone(), |email| email.as_str().to_owned())),
         kind: kind.map(Kind::as_str),
         status: *status,
-        beyond,
+        beyond: list.beyond().map(|cursor| cursor.id),
         descending: list.reads_descending(),
-        limit: i64::from(list.size) + 1,
+        limit: list.limit(),
     };
     let mails = store::list(&state.db, &query).await?;
     Ok(Json(list.page(mails, |mail| (String::new(), mail.id), None)))

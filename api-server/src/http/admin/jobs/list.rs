@@ -5,7 +5,7 @@ use crate::{
     http::{
         App,
         auth::Administrator,
-        pagination::{List, Page, Place, SortField},
+        pagination::{ByCreation, List, Page},
         path::Id,
         problem::{self, Code, Problem, Result},
     },
@@ -38,22 +38,13 @@ pub(super) struct Filter {
     created_before: Option<Timestamp>,
 }
 
-/// Jobs are sorted by when they were written.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct ByTime;
-
-impl SortField for ByTime {
-    const ALL: &'static [(&'static str, Self)] = &[("created_at", Self)];
-    const DESCENDING: bool = true;
-}
-
 /// Background work: what waits, what is run, what was done in the last week, what was given up in the last ninety days.
 #[utoipa::path(
     get,
     path = "/jobs",
     tag = "jobs",
     security(("access_token" = [])),
-    params(List<Filter, ByTime>),
+    params(List<Filter, ByCreation>),
     responses(
         (status = 200, body = Page<JobView>),
     ),
@@ -61,7 +52,7 @@ impl SortField for ByTime {
 pub(super) async fn list(
     State(state): App,
     _admin: Administrator,
-    list: List<Filter, ByTime>,
+    list: List<Filter, ByCreation>,
 ) -> Result<Json<Page<JobView>>> {
     let Filter { kind, queue, state: became, created_after, created_before } = &list.filter;
     let query = Query {
@@ -70,12 +61,9 @@ pub(super) async fn list(
         state: *became,
         created_after: *created_after,
         created_before: *created_before,
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
-        },
+        beyond: list.beyond().map(|cursor| cursor.id),
         descending: list.reads_descending(),
-        limit: i64::from(list.size) + 1,
+        limit: list.limit(),
     };
     let jobs = store::list(&state.db, &query).await?;
     Ok(Json(list.page(jobs, |job| (String::new(), job.id), None)))

@@ -8,7 +8,7 @@ use crate::{
         auth::Administrator,
         body::Body,
         idempotency::{self, Begun, Key},
-        pagination::{List, Page, Place, SortField},
+        pagination::{List, Page, SortField},
         path::Id,
         problem::{self, Code, Problem, Result},
     },
@@ -100,12 +100,9 @@ pub(super) async fn list(
         kind: kind.clone(),
         settled: *settled,
         top_up_id: *top_up_id,
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.id),
-        },
+        beyond: list.beyond().map(|cursor| cursor.id),
         descending: list.reads_descending(),
-        limit: i64::from(list.size) + 1,
+        limit: list.limit(),
     };
     let rows = findings::list(&state.db, &query).await?;
     Ok(Json(list.page(rows, |one| (String::new(), one.id), None)))
