@@ -48,7 +48,7 @@ fn story() -> Story {
 fn in_a_storm_of_notifications_every_wallet_is_what_the_gateways_own_book_says() -> Result<()> {
     block_on(async {
         let dir = scratch::folder("storm")?;
-        let payments = setting("NAKHODA_STORM_PAYMENTS", if proves() { 30_000 } else { 600 })?;
+        let payments = setting("NAKHODA_STORM_PAYMENTS", if proves() { 200_000 } else { 600 })?;
         let customers = (payments / 15).clamp(1, 1_000);
         let plan = Plan { durability: Durability::Forgotten, customers, tells_across: false };
         let house = House::start(&dir, plan).await?;
@@ -68,7 +68,7 @@ fn in_a_storm_of_notifications_every_wallet_is_what_the_gateways_own_book_says()
 fn whatever_is_killed_nothing_acknowledged_is_lost_and_nothing_is_done_twice() -> Result<()> {
     block_on(async {
         let dir = scratch::folder("bank")?;
-        let operations = setting("NAKHODA_BANK_OPERATIONS", if proves() { 100_000 } else { 3_000 })?;
+        let operations = setting("NAKHODA_BANK_OPERATIONS", if proves() { 1_000_000 } else { 100_000 })?;
         let house =
             House::start(&dir, Plan { durability: Durability::Kept, customers: 50, tells_across: true })
                 .await?;
