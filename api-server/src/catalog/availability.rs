@@ -1,9 +1,12 @@
 //! What is left of a plan, and whether it can be bought.
 
 use super::shop::Offer;
-use crate::{http::problem::Problem, instances::crossing, state::State, subscriptions};
-use crds::conditions;
-use std::collections::BTreeMap;
+use crate::{
+    cluster::watch::Contents, http::problem::Problem, instances::crossing, state::State, subscriptions,
+};
+use crds::{ServiceInstance, conditions};
+use sqlx::PgConnection;
+use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
 
 /// How many of each plan are taken, by the plan's name.
@@ -53,19 +56,47 @@ pub struct Availability {
 /// 503 where nobody knows.
 pub async fn sold(state: &State) -> Result<Sold, Problem> {
     let mut sold: Sold = subscriptions::store::sold_of_each(&state.db).await?.into_iter().collect();
-    let instances = state.cluster.watches().instances.last_known()?;
-    for instance in instances.all().filter(|one| crossing::subscription_of(one).is_none()) {
+    for instance in by_hand(&*state.cluster.watches().instances.last_known()?) {
         *sold.entry(instance.spec.plan_ref.clone()).or_default() += 1;
     }
     Ok(sold)
 }
 
+/// The same of one plan, as it is now. Whoever has joined its sale is told for sure what is sold.
+///
+/// # Errors
+/// As the database's; 503 where the cluster is away.
+pub async fn sold_of(state: &State, db: &mut PgConnection, plan: &str) -> Result<Sold, Problem> {
+    let instances = state.cluster.watches().instances.fresh()?;
+    let by_hand = by_hand(&instances).filter(|one| one.spec.plan_ref == plan).count();
+    let sold = subscriptions::store::sold(db, plan).await?;
+    Ok(Sold::from([(plan.to_owned(), sold + i64::try_from(by_hand).unwrap_or(i64::MAX))]))
+}
+
+/// What was not bought here and may run: what is entitled to nothing takes nobody's place, or anybody with `kubectl` could make a plan look
+/// sold out.
+fn by_hand(instances: &Contents<ServiceInstance>) -> impl Iterator<Item = &Arc<ServiceInstance>> {
+    instances.all().filter(|one| crossing::subscription_of(one).is_none() && one.spec.entitlement.is_some())
+}
+
 impl Availability {
     /// That of a plan of an app, of which so many are taken; nobody knows more than was known when the cluster was heard of last.
     pub fn of(offer: &Offer, sold: &Sold, is_stale: bool) -> Self {
+        let left = left(offer, sold);
+        Self { left, obstacle: Obstacle::all(offer, left, is_stale).next() }
+    }
+}
+
+/// How many are left; none: as many as fit.
+pub fn left(offer: &Offer, sold: &Sold) -> Option<i64> {
+    let taken = sold.get(offer.name()).copied().unwrap_or_default();
+    offer.plan.spec.capacity.map(|capacity| (i64::from(capacity) - taken).max(0))
+}
+
+impl Obstacle {
+    /// Everything that keeps a plan of an app from being bought, by anybody, where so many are left; what nobody can cure first.
+    pub fn all(offer: &Offer, left: Option<i64>, is_stale: bool) -> impl Iterator<Item = Self> {
         let Offer { plan, template } = offer;
-        let taken = sold.get(offer.name()).copied().unwrap_or_default();
-        let left = plan.spec.capacity.map(|capacity| (i64::from(capacity) - taken).max(0));
         let is_ready = plan.status.as_ref().is_some_and(|status| {
             conditions::is_true(&status.conditions, conditions::READY, plan.metadata.generation)
         });
@@ -76,8 +107,7 @@ impl Availability {
             (left == Some(0), Obstacle::SoldOut),
             (is_stale, Obstacle::ClusterAway),
         ];
-        let obstacle = obstacles.into_iter().find_map(|(is_so, obstacle)| is_so.then_some(obstacle));
-        Self { left, obstacle }
+        obstacles.into_iter().filter_map(|(is_so, obstacle)| is_so.then_some(obstacle))
     }
 }
 

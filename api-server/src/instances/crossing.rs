@@ -1,6 +1,7 @@
 //! What billing owns of a resource, as the cluster is told it: the tenant, the plan, until when it is paid for, its hold. Telling it twice
 //! changes nothing, and nothing is brought back that is gone: every change but the first names the resource's uid.
 
+use super::live::{self, Home};
 use crate::{
     cluster::{CallError, Cluster, watch::Key},
     subscriptions::{
@@ -10,7 +11,6 @@ use crate::{
 };
 use crds::{ServiceInstance, TenantQuota, conditions, labels, managers, names};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
@@ -41,6 +41,9 @@ pub enum CrossingError {
     /// Somebody knows more than we do: what we were about to say is old.
     #[error("the resource was told something newer already")]
     Overtaken,
+    /// The tenant's namespace is being deleted, and nothing can be written in it any more.
+    #[error("the tenant's namespace is being deleted")]
+    NamespaceEnding,
     /// It was changed each time between reading and writing.
     #[error("the resource is being changed all the time")]
     Busy,
@@ -52,7 +55,7 @@ pub enum CrossingError {
 impl CrossingError {
     /// Whether it is only to be waited for.
     pub fn is_waiting(&self) -> bool {
-        matches!(self, Self::NoNamespace)
+        matches!(self, Self::NoNamespace | Self::NamespaceEnding)
     }
 }
 
@@ -80,8 +83,11 @@ pub fn seen(instance: &ServiceInstance) -> Option<Seen> {
         let found = status.and_then(|status| conditions::find(&status.conditions, condition));
         found.is_some_and(|one| one.status == "True" && one.observed_generation == Some(observed_generation))
     };
+    // The operator takes its finalizer off last: it makes nothing of it any more.
+    let is_tended = instance.finalizers().iter().any(|one| one == labels::FINALIZER);
     Some(Seen {
         uid,
+        is_over: instance.metadata.deletion_timestamp.is_some() && !is_tended,
         generation: instance.metadata.generation.unwrap_or_default(),
         observed_generation,
         is_available: is(conditions::AVAILABLE),
@@ -175,18 +181,22 @@ async fn hold(cluster: &Cluster, row: &Subscription, since: Timestamp) -> Result
     }
 }
 
-/// What failed need not be done where the resource is gone: what is refused as a conflict may also be one that others write at the moment.
+/// What failed need not be done where the resource is gone: what is refused as a conflict may also be one that others write at the moment,
+/// and what is forbidden may be so because the namespace is gone, or going.
 async fn unless_gone(
     cluster: &Cluster,
     row: &Subscription,
     error: CrossingError,
 ) -> Result<Told, CrossingError> {
-    let may_be_gone = match &error {
-        CrossingError::Vanished => true,
-        CrossingError::Call(error) => error.is(404) || error.is(409),
-        _ => false,
-    };
-    if may_be_gone && live(cluster, row).await?.is_none() { Ok(Told::Nothing) } else { Err(error) }
+    let is = |code| matches!(&error, CrossingError::Call(error) if error.is(code));
+    let may_be_gone = matches!(error, CrossingError::Vanished) || is(404) || is(409) || is(403);
+    if may_be_gone && live(cluster, row).await?.is_none() {
+        return Ok(Told::Nothing);
+    }
+    if is(403) && live::home(cluster, &names::tenant_namespace(&row.tenant())).await? == Home::Ending {
+        return Err(CrossingError::NamespaceEnding);
+    }
+    Err(error)
 }
 
 /// Takes away what was made too late, of what had ended before it was there.
@@ -225,29 +235,20 @@ pub async fn is_quiet(cluster: &Cluster, row: &Subscription) -> Result<bool, Cro
     if let Some(found) = &found {
         let seen = seen(found);
         let is_held = found.spec.holds.as_ref().is_some_and(|holds| holds.billing.is_some());
-        let is_over = found.metadata.deletion_timestamp.is_some();
         let told = row.crossing.applied_generation.unwrap_or(i64::MAX);
         let is_suspended = seen.is_some_and(|seen| seen.is_suspended && seen.observed_generation >= told);
+        let is_over = seen.is_some_and(|seen| seen.is_over);
         // What was made too late for anybody to entitle it has never run.
         let is_idle = found.spec.entitlement.is_none();
         if !(is_over || is_idle || is_held && is_suspended) {
             return Ok(false);
         }
     }
-    let uid = found
-        .as_ref()
-        .and_then(kube::ResourceExt::uid)
-        .or_else(|| row.crossing.uid.map(|uid| uid.to_string()));
+    let uid = found.as_ref().and_then(kube::ResourceExt::uid);
+    let uid = uid.or_else(|| row.crossing.uid.map(|uid| uid.to_string()));
     let Some(uid) = uid else { return Ok(true) };
-    let namespace = names::tenant_namespace(&row.tenant());
-    let of_it = ListParams::default().labels(&format!("{}={uid}", labels::INSTANCE));
-    let pods =
-        cluster.call(async |client| Api::<Pod>::namespaced(client, &namespace).list(&of_it).await).await?;
-    let may_run = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
-    };
-    Ok(!pods.items.iter().any(may_run))
+    let of_it = format!("{}={uid}", labels::INSTANCE);
+    Ok(!live::may_run(cluster, &names::tenant_namespace(&row.tenant()), &of_it).await?)
 }
 
 /// The resource as the cluster itself has it now. Which one was made is known by its uid, whatever its owner has done to its labels; of one
@@ -255,17 +256,12 @@ pub async fn is_quiet(cluster: &Cluster, row: &Subscription) -> Result<bool, Cro
 async fn live(cluster: &Cluster, row: &Subscription) -> Result<Option<ServiceInstance>, CrossingError> {
     let (namespace, name) = (names::tenant_namespace(&row.tenant()), row.resource_name());
     if let Some(uid) = row.crossing.uid.map(|uid| uid.to_string()) {
-        let found = cluster
-            .call(async |client| Api::<ServiceInstance>::namespaced(client, &namespace).get_opt(&name).await)
-            .await?;
+        let found = live::find(cluster, &namespace, &name).await?;
         return Ok(found.filter(|one| one.uid().as_deref() == Some(uid.as_str())));
     }
     // The namespace may not be there yet, where nobody has rights in it.
     let of_it = ListParams::default().labels(&format!("{}={}", labels::SUBSCRIPTION, row.id));
-    let found = cluster.call(async |client| Api::<ServiceInstance>::all(client).list(&of_it).await).await?;
-    let is_it =
-        |one: &ServiceInstance| one.namespace().as_ref() == Some(&namespace) && one.name_any() == name;
-    Ok(found.items.into_iter().find(is_it))
+    Ok(live::among(cluster, &of_it, &namespace, &name).await?)
 }
 
 fn place(found: &ServiceInstance) -> Result<(Uuid, String), CrossingError> {
@@ -325,8 +321,7 @@ impl Target<'_> {
 
     /// The resource that was made, as it is now; nobody has been told more of it than this row knows.
     async fn read(&self) -> Result<ServiceInstance, CrossingError> {
-        let name = self.row.resource_name();
-        let found = self.cluster.call(async |client| self.api(client).get_opt(&name).await).await?;
+        let found = live::find(self.cluster, self.namespace, &self.row.resource_name()).await?;
         let uid = self.row.crossing.uid.map(|uid| uid.to_string());
         let found = found.filter(|found| found.uid() == uid).ok_or(CrossingError::Vanished)?;
         let version =

@@ -3,7 +3,7 @@
 use super::{
     Crossing, Status, Subscription,
     offer::{self, Offer},
-    store,
+    sales, store,
 };
 use crate::{
     http::problem::{Code, Problem},
@@ -39,7 +39,7 @@ pub struct Order {
 /// Buys, within a database transaction; nobody else changes this wallet or buys the last of this plan meanwhile.
 ///
 /// # Errors
-/// The codes of [`offer::obstacles`]; [`Code::PriceChanged`]; 422 where the order can't be accepted; 503 where the catalogue can't be read.
+/// The codes of [`offer::obstacles`]; [`Code::PriceChanged`]; 422 where the order can't be accepted; 503 where the cluster is away.
 pub async fn buy(
     state: &State,
     db: &mut PgConnection,
@@ -56,9 +56,7 @@ pub async fn buy(
         return Err(Problem::with(Code::PriceChanged, detail));
     }
     let wallet = ledger::lock(db, user_id, now).await?;
-    if offer.capacity.is_some() {
-        store::lock_plan(db, &offer.plan).await?;
-    }
+    sales::join(db, &offer.plan, offer.is_limited()).await?;
     let facts = offer::facts(state, db, user_id, &offer, Some(wallet)).await?;
     if let Some(first) = offer::obstacles(&offer, &facts).into_iter().next() {
         return Err(first.into());

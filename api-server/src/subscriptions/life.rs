@@ -24,6 +24,8 @@ pub struct Seen {
     pub is_available: bool,
     /// It may not run and has no pod any more, says that status.
     pub is_suspended: bool,
+    /// It is being deleted, and the operator is done with it.
+    pub is_over: bool,
 }
 
 /// What the resource is to say.
@@ -122,12 +124,13 @@ fn pending(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
 }
 
 /// What is held is asked about once the operator says of that very generation that it is suspended; what the cluster does not have is
-/// asked about at once, since a cache may be behind.
+/// asked about at once, since a cache may be behind; so is what somebody deletes, once the operator is done with it.
 fn ending(row: &Subscription, seen: Option<&Seen>, current: Option<&Seen>, now: Timestamp) -> Step {
     let again = Step::Wait(Some(clock::after(now, ENDING)));
     match (row.crossing.uid, seen, current) {
         (None, ..) | (Some(_), None, _) => Step::Fence,
         (_, _, Some(seen)) if seen.is_suspended => Step::Fence,
+        (_, Some(seen), _) if seen.is_over => Step::Fence,
         _ => again,
     }
 }
@@ -198,6 +201,7 @@ mod tests {
             observed_generation: generation,
             is_available: false,
             is_suspended: false,
+            is_over: false,
         }
     }
 
@@ -259,6 +263,8 @@ mod tests {
             "suspended for another cause before"
         );
         assert!(waits(Seen { observed_generation: 3, ..suspended }), "the operator has not seen the hold");
+        let deleted = Seen { is_over: true, ..seen(5) };
+        assert_eq!(next(&held, Some(&deleted), at(2)), Step::Fence, "by somebody else");
         assert_eq!(next(&held, Some(&suspended), at(2)), Step::Fence);
         let end = held.end.map(|end| End { fenced_at: Some(at(2)), ..end });
         let crossing = Crossing { desired_version: held.crossing.desired_version + 1, ..held.crossing };
@@ -345,6 +351,7 @@ mod tests {
                         observed_generation: 0,
                         is_available: false,
                         is_suspended: false,
+                        is_over: false,
                     };
                     self.real.get_or_insert(new);
                     self.row.crossing.uid = Some(UID);

@@ -35,6 +35,8 @@ pub struct Standing {
     pub late: i64,
     /// How many have money that waits for an hour to go back.
     pub unfenced: i64,
+    /// Of how many the next step has failed again and again.
+    pub failing: i64,
 }
 
 /// All of them.
@@ -46,6 +48,7 @@ pub struct Metrics {
     provisioning: Histogram,
     late: Gauge,
     unfenced: Gauge,
+    failing: Gauge,
 }
 
 impl Default for Metrics {
@@ -57,6 +60,7 @@ impl Default for Metrics {
             provisioning: Histogram::new(exponential_buckets(2.0, 2.0, 12)),
             late: Gauge::default(),
             unfenced: Gauge::default(),
+            failing: Gauge::default(),
         };
         for step in MOVES {
             drop(metrics.moves.get_or_create(&Move { step }));
@@ -90,6 +94,11 @@ impl Metrics {
             "Ended, and something of it may still run after an hour",
             self.unfenced.clone(),
         );
+        registry.register(
+            "subscriptions_failing",
+            "Those whose next step has failed more than five times in a row",
+            self.failing.clone(),
+        );
     }
 
     /// Something happened to one.
@@ -117,5 +126,6 @@ impl Metrics {
         }
         self.late.set(standing.late);
         self.unfenced.set(standing.unfenced);
+        self.failing.set(standing.failing);
     }
 }

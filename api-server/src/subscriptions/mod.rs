@@ -7,6 +7,8 @@ pub mod metrics;
 pub mod offer;
 pub mod period;
 pub mod price;
+pub mod quota;
+pub mod sales;
 pub mod store;
 pub mod work;
 
@@ -150,7 +152,7 @@ pub struct Crossing {
     pub applied_version: i64,
     /// The resource's generation then.
     pub applied_generation: Option<i64>,
-    /// How often it failed since.
+    /// How often the next step has failed, one time after the other.
     pub failures: i32,
 }
 
@@ -225,6 +227,7 @@ pub async fn live(db: &mut PgConnection, user_id: Uuid) -> Result<usize, sqlx::E
 /// As the database's.
 pub async fn standing(db: &PgPool, now: Timestamp) -> Result<metrics::Standing, sqlx::Error> {
     let by_status = store::standing(db).await?;
-    let (late, unfenced) = store::late(db, now, ALERT, work::FENCE_LATE).await?;
-    Ok(metrics::Standing { by_status, late, unfenced })
+    let (late, unfenced, failing) =
+        store::late(db, now, [ALERT, work::FENCE_LATE], work::FAILS_OFTEN).await?;
+    Ok(metrics::Standing { by_status, late, unfenced, failing })
 }

@@ -3,18 +3,21 @@
 use super::{
     Resources,
     price::{Charge, TaxRate, charge},
+    quota::Quota,
+    sales,
     store::{self, Held},
 };
 use crate::{
+    catalog::{availability, shop},
     http::problem::{Code, Problem},
     ledger::Wallet,
     money::Rupiah,
     state::State,
 };
-use crds::{conditions, names, plan::Period, quota::Limits, template::values};
+use crds::{plan::Period, template::values};
 use serde::Serialize;
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -35,12 +38,8 @@ pub struct Offer {
     pub period: Period,
     /// What one period costs.
     pub charge: Charge,
-    /// How many may be sold at once; none: as many as fit.
-    pub capacity: Option<i64>,
-    /// Whether it is not sold any more.
-    pub is_retired: bool,
-    /// Whether nobody can have it now.
-    pub is_out_of_order: bool,
+    /// What is on offer.
+    pub shown: shop::Offer,
     /// The app's settings, as they were given.
     pub parameters: BTreeMap<String, String>,
 }
@@ -48,12 +47,12 @@ pub struct Offer {
 /// What decides whether somebody can buy.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// What they may have at once.
-    pub limits: Limits,
-    /// What they have.
+    /// What keeps anybody from buying it.
+    pub in_the_way: Vec<availability::Obstacle>,
+    /// What they may have at once, and have.
+    pub quota: Quota,
+    /// What they have bought and may run.
     pub held: Vec<Held>,
-    /// How many of the plan are sold.
-    pub sold: i64,
     /// Their wallet; none where there was never anything in it.
     pub wallet: Option<Wallet>,
     /// How many they may have of one app.
@@ -77,14 +76,24 @@ impl From<Obstacle> for Problem {
     }
 }
 
+fn no_plan() -> Problem {
+    Problem::field(Code::Invalid, "plan", "is not in the catalogue: see /catalog/services")
+}
+
+impl Offer {
+    /// Whether they are sold to one after the other, since there are only so many.
+    pub fn is_limited(&self) -> bool {
+        self.shown.plan.spec.capacity.is_some()
+    }
+}
+
 /// Looks a plan up in the catalogue, and its app's settings.
 ///
 /// # Errors
-/// 422 where there is no such plan or a setting can't be accepted; 503 where the catalogue can't be read.
+/// 422 where there is no such plan or a setting can't be accepted; 503 where nobody knows what the catalogue is now.
 pub fn find(state: &State, plan: &str, parameters: BTreeMap<String, String>) -> Result<Offer, Problem> {
-    let no_plan = || Problem::field(Code::Invalid, "plan", "is not in the catalogue: see /catalog/services");
     let watches = state.cluster.watches();
-    let (plans, templates) = (watches.plans.last_known()?, watches.templates.last_known()?);
+    let (plans, templates) = (watches.plans.fresh()?, watches.templates.fresh()?);
     let found = plans.named(plan).ok_or_else(no_plan)?;
     let spec = &found.spec;
     let template = templates.named(&spec.template_ref).ok_or_else(no_plan)?;
@@ -93,41 +102,23 @@ pub fn find(state: &State, plan: &str, parameters: BTreeMap<String, String>) -> 
     })?;
     let rate = TaxRate(state.billing.tax_basis_points);
     let charge = charge(&spec.price, rate).map_err(|error| Problem::internal(&error))?;
-    let status = found.status.as_ref();
-    let ready = status.and_then(|status| conditions::find(&status.conditions, conditions::READY));
     Ok(Offer {
         plan: plan.to_owned(),
         plan_name: spec.display_name.clone(),
         service: spec.template_ref.clone(),
         service_name: template.spec.display_name.clone(),
-        resources: Resources {
-            cpu_millicores: spec.resources.cpu.millis(),
-            memory_bytes: spec.resources.memory.units(),
-            storage_bytes: spec.resources.storage.units(),
-        },
+        resources: (&spec.resources).into(),
         period: spec.price.period,
         charge,
-        capacity: spec.capacity.map(i64::from),
-        is_retired: spec.retired || template.spec.disabled,
-        is_out_of_order: ready.is_some_and(|ready| ready.status == "False"),
+        shown: shop::Offer { plan: Arc::clone(found), template: Some(Arc::clone(template)) },
         parameters,
     })
 }
 
-/// What somebody may have at once, as the cluster has it.
+/// What decides whether somebody can buy an offer. Whoever has joined its sale is told for sure.
 ///
 /// # Errors
-/// 503 where the cluster's tenants can't be read.
-pub fn limits(state: &State, user_id: Uuid) -> Result<Limits, Problem> {
-    let tenants = state.cluster.watches().tenants.last_known()?;
-    let tenant = tenants.named(&names::tenant_of_user(&user_id.to_string()));
-    Ok(tenant.map(|tenant| tenant.spec.limits.clone()).unwrap_or_default())
-}
-
-/// What decides whether somebody can buy an offer.
-///
-/// # Errors
-/// As the database's; 503 where the cluster's tenants can't be read.
+/// As the database's; 422 where the plan is being taken away; 503 where the cluster is away.
 pub async fn facts(
     state: &State,
     db: &mut PgConnection,
@@ -135,32 +126,53 @@ pub async fn facts(
     offer: &Offer,
     wallet: Option<Wallet>,
 ) -> Result<Facts, Problem> {
+    let uid = offer.shown.plan.metadata.uid.as_deref().unwrap_or_default();
+    if sales::is_closed(&mut *db, &offer.plan, uid).await? {
+        return Err(no_plan());
+    }
     let held = store::holdings(&mut *db, user_id).await?;
-    let sold = if offer.capacity.is_some() { store::sold(&mut *db, &offer.plan).await? } else { 0 };
+    let quota = Quota::read(state, user_id, &held)?;
+    let sold = availability::sold_of(state, db, &offer.plan).await?;
+    let left = availability::left(&offer.shown, &sold);
+    let in_the_way = availability::Obstacle::all(&offer.shown, left, false).collect();
     let per_service = state.billing.subscriptions_per_service;
-    Ok(Facts { limits: limits(state, user_id)?, held, sold, wallet, per_service })
+    Ok(Facts { in_the_way, quota, held, wallet, per_service })
 }
 
 /// Everything that stands in the way of buying an offer, what nobody can cure first.
 pub fn obstacles(offer: &Offer, facts: &Facts) -> Vec<Obstacle> {
-    let one = |code, detail: String| Some(Obstacle { code, detail });
-    let retired =
-        offer.is_retired.then(|| format!("{} is not sold any more: choose another plan.", offer.plan));
-    let broken = offer
-        .is_out_of_order
-        .then(|| format!("{} can't be made at the moment; an administrator has to see to it.", offer.plan));
-    let sold_out = offer.capacity.filter(|capacity| facts.sold >= *capacity).map(|capacity| {
-        format!("All {capacity} of {} are sold: choose another plan, or come back later.", offer.plan)
-    });
-    let all = [
-        retired.and_then(|detail| one(Code::PlanRetired, detail)),
-        broken.and_then(|detail| one(Code::PlanOutOfOrder, detail)),
-        sold_out.and_then(|detail| one(Code::SoldOut, detail)),
-        per_service(offer, facts).and_then(|detail| one(Code::ServiceTaken, detail)),
-        quota(offer, facts).and_then(|detail| one(Code::QuotaExceeded, detail)),
-        money(offer.charge.total, facts.wallet.as_ref()),
-    ];
-    all.into_iter().flatten().collect()
+    let one = |code, detail: String| Obstacle { code, detail };
+    let mut all: Vec<Obstacle> =
+        facts.in_the_way.iter().map(|obstacle| of_anybody(offer, *obstacle)).collect();
+    // A plan and its app may both be sold no more.
+    all.dedup_by_key(|obstacle| obstacle.code);
+    all.extend(per_service(offer, facts).map(|detail| one(Code::ServiceTaken, detail)));
+    let quota = facts.quota.obstacle(&offer.plan, offer.resources);
+    all.extend(quota.map(|detail| one(Code::QuotaExceeded, detail)));
+    all.extend(money(offer.charge.total, facts.wallet.as_ref()));
+    all
+}
+
+/// What the shop window shows, with what to do.
+fn of_anybody(offer: &Offer, obstacle: availability::Obstacle) -> Obstacle {
+    use availability::Obstacle::{ClusterAway, NotReady, Retired, ServiceDisabled, SoldOut};
+    let Offer { plan, service_name, .. } = offer;
+    let (code, detail) = match obstacle {
+        Retired => (Code::PlanRetired, format!("{plan} is not sold any more: choose another plan.")),
+        ServiceDisabled => {
+            (Code::PlanRetired, format!("{service_name} is not sold any more: choose another app."))
+        }
+        NotReady => (
+            Code::PlanOutOfOrder,
+            format!("{plan} can't be made at the moment; an administrator has to see to it."),
+        ),
+        SoldOut => {
+            let all = offer.shown.plan.spec.capacity.unwrap_or_default();
+            (Code::SoldOut, format!("All {all} of {plan} are sold: choose another plan, or come back later."))
+        }
+        ClusterAway => (Code::Unavailable, obstacle.message().to_owned()),
+    };
+    Obstacle { code, detail }
 }
 
 fn per_service(offer: &Offer, facts: &Facts) -> Option<String> {
@@ -169,29 +181,6 @@ fn per_service(offer: &Offer, facts: &Facts) -> Option<String> {
     (same >= most).then(|| {
         format!("There is a subscription to {} already: upgrade or cancel it first.", offer.service_name)
     })
-}
-
-fn quota(offer: &Offer, facts: &Facts) -> Option<String> {
-    let (limits, held) = (&facts.limits, &facts.held);
-    let sum = |of: fn(&Held) -> i64| held.iter().map(of).sum::<i64>();
-    let of_plan = held.iter().filter(|one| one.plan == offer.plan).count();
-    let counted = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let per_plan = limits.per_plan.get(&offer.plan).map(|most| i64::from(*most));
-    let Resources { cpu_millicores, memory_bytes, storage_bytes } = offer.resources;
-    let rows = [
-        ("instances", counted(held.len()), 1, Some(i64::from(limits.instances))),
-        ("instances of this plan", counted(of_plan), 1, per_plan),
-        ("millicores of CPU", sum(|one| one.cpu_millicores), cpu_millicores, Some(limits.cpu.millis())),
-        ("bytes of memory", sum(|one| one.memory_bytes), memory_bytes, Some(limits.memory.units())),
-        ("bytes of storage", sum(|one| one.storage_bytes), storage_bytes, Some(limits.storage.units())),
-    ];
-    let over = rows.into_iter().filter_map(|(what, used, more, most)| {
-        let most = most?;
-        (used + more > most)
-            .then(|| format!("{used} of {most} {what} are in use, and {more} more are needed"))
-    });
-    let over: Vec<String> = over.collect();
-    (!over.is_empty()).then(|| format!("{}. Cancel something, or ask for a larger quota.", over.join("; ")))
 }
 
 fn money(total: Rupiah, wallet: Option<&Wallet>) -> Option<Obstacle> {
@@ -210,6 +199,8 @@ fn money(total: Rupiah, wallet: Option<&Wallet>) -> Option<Obstacle> {
 mod tests {
     use super::*;
     use crate::ledger::Account;
+    use availability::Obstacle::{NotReady, Retired, ServiceDisabled, SoldOut};
+    use crds::{ServicePlan, ServicePlanSpec};
 
     fn rp(amount: i64) -> Rupiah {
         Rupiah::new(amount).unwrap()
@@ -224,9 +215,10 @@ mod tests {
             resources: Resources { cpu_millicores: 1000, memory_bytes: 1 << 30, storage_bytes: 10 << 30 },
             period: Period::Monthly,
             charge: Charge { total: rp(89_000), tax: rp(8_820) },
-            capacity: Some(20),
-            is_retired: false,
-            is_out_of_order: false,
+            shown: shop::Offer {
+                plan: Arc::new(ServicePlan::new("ghost-small", ServicePlanSpec::default())),
+                template: None,
+            },
             parameters: BTreeMap::new(),
         }
     }
@@ -234,19 +226,13 @@ mod tests {
     fn facts(cash: i64) -> Facts {
         let account = |balance: i64| Account { id: 1000, balance: rp(balance), floor: rp(balance.min(0)) };
         let wallet = Some(Wallet { cash: account(cash), promotion: account(0) });
-        Facts { limits: Limits::default(), held: Vec::new(), sold: 19, wallet, per_service: 1 }
+        let (in_the_way, held, quota) = (Vec::new(), Vec::new(), Quota::default());
+        Facts { in_the_way, quota, held, wallet, per_service: 1 }
     }
 
     fn held(service: &str, has_ended: bool) -> Held {
         let (service, plan) = (service.to_owned(), format!("{service}-small"));
-        Held {
-            service,
-            plan,
-            has_ended,
-            cpu_millicores: 1000,
-            memory_bytes: 1 << 30,
-            storage_bytes: 10 << 30,
-        }
+        Held { id: Uuid::nil(), uid: None, service, plan, has_ended, resources: Resources::default() }
     }
 
     fn codes(offer: &Offer, facts: &Facts) -> Vec<Code> {
@@ -257,7 +243,8 @@ mod tests {
     fn to_the_rupiah_and_the_last_place_it_can_be_bought() {
         assert_eq!(codes(&offer(), &facts(89_000)), []);
         assert_eq!(codes(&offer(), &facts(88_999)), [Code::InsufficientBalance]);
-        assert_eq!(codes(&offer(), &Facts { sold: 20, ..facts(89_000) }), [Code::SoldOut]);
+        let sold_out = Facts { in_the_way: vec![SoldOut], ..facts(89_000) };
+        assert_eq!(codes(&offer(), &sold_out), [Code::SoldOut]);
         assert_eq!(codes(&offer(), &facts(-1)), [Code::WalletFrozen]);
         assert_eq!(codes(&offer(), &Facts { wallet: None, ..facts(0) }), [Code::InsufficientBalance]);
     }
@@ -270,17 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_to_go_has_its_place_until_it_is_gone() {
-        let ending = Facts { held: vec![held("n8n", true); 5], ..facts(100_000) };
-        assert_eq!(codes(&offer(), &ending), [Code::QuotaExceeded]);
-        let detail = obstacles(&offer(), &ending).remove(0).detail;
-        assert!(detail.starts_with("5 of 5 instances are in use, and 1 more are needed"), "{detail}");
-    }
-
-    #[test]
     fn what_nobody_can_cure_is_named_first_and_the_rest_too() {
-        let offer = Offer { is_retired: true, is_out_of_order: true, ..offer() };
-        let all = codes(&offer, &Facts { sold: 30, ..facts(0) });
+        let in_the_way = vec![Retired, ServiceDisabled, NotReady, SoldOut];
+        let all = codes(&offer(), &Facts { in_the_way, ..facts(0) });
         assert_eq!(all, [Code::PlanRetired, Code::PlanOutOfOrder, Code::SoldOut, Code::InsufficientBalance]);
     }
 }

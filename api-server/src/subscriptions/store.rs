@@ -205,39 +205,41 @@ pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Subscription>, sqlx:
 
 /// What somebody's subscriptions take that may run.
 pub(super) async fn holdings(db: impl PgExecutor<'_>, user_id: Uuid) -> Result<Vec<Held>, sqlx::Error> {
-    sqlx::query_as!(
-        Held,
-        "select service, plan, ended_at is not null as \"has_ended!\", cpu_millicores, memory_bytes, storage_bytes
+    let rows = sqlx::query!(
+        "select id, uid, service, plan, ended_at is not null as \"has_ended!\", cpu_millicores, memory_bytes, storage_bytes
          from subscriptions where user_id = $1 and fenced_at is null",
         user_id
-    )
-    .fetch_all(db)
-    .await
+    );
+    let held = rows.fetch_all(db).await?.into_iter().map(|row| Held {
+        id: row.id,
+        uid: row.uid,
+        service: row.service,
+        plan: row.plan,
+        has_ended: row.has_ended,
+        resources: Resources {
+            cpu_millicores: row.cpu_millicores,
+            memory_bytes: row.memory_bytes,
+            storage_bytes: row.storage_bytes,
+        },
+    });
+    Ok(held.collect())
 }
 
 /// What one that may run takes.
 #[derive(Clone, Debug)]
 pub struct Held {
+    /// Which subscription.
+    pub id: Uuid,
+    /// Its resource, once it is made.
+    pub uid: Option<Uuid>,
     /// The app.
     pub service: String,
     /// The plan.
     pub plan: String,
     /// Whether it is only about to go.
     pub has_ended: bool,
-    /// CPU, in thousandths of a core.
-    pub cpu_millicores: i64,
-    /// Memory, in bytes.
-    pub memory_bytes: i64,
-    /// Storage, in bytes.
-    pub storage_bytes: i64,
-}
-
-/// Waits until nobody else buys a plan; then nobody does until this transaction's end.
-pub(super) async fn lock_plan(db: &mut PgConnection, plan: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("insert into plan_sales (plan) values ($1) on conflict do nothing", plan)
-        .execute(&mut *db)
-        .await?;
-    sqlx::query!("select plan from plan_sales where plan = $1 for update", plan).fetch_one(db).await.map(drop)
+    /// What it takes, as it was sold.
+    pub resources: Resources,
 }
 
 /// How many of a plan are sold and may run.
@@ -461,7 +463,8 @@ pub(super) async fn applied(
     .map(drop)
 }
 
-/// Lets go of one, to be looked at again then; unless somebody has asked for a look meanwhile.
+/// Lets go of one, to be looked at again then; unless somebody has asked for a look meanwhile. Without an error its step was made, or is only to
+/// be waited for.
 pub(super) async fn let_go(
     db: &PgPool,
     id: Uuid,
@@ -473,7 +476,7 @@ pub(super) async fn let_go(
     sqlx::query!(
         "update subscriptions set held_by = null, held_until = null,
              look_at = case when desired_version = $3 then $4 else look_at end,
-             failures = case when $5::text is null then failures else failures + 1 end, last_error = coalesce($5, last_error)
+             failures = case when $5::text is null then 0 else failures + 1 end, last_error = $5
          where id = $1 and held_by = $2",
         id,
         holder,
@@ -493,23 +496,26 @@ pub(super) async fn standing(db: &PgPool) -> Result<Vec<(Status, i64)>, sqlx::Er
     Ok(rows.into_iter().filter_map(|row| Some((Status::of(&row.status)?, row.count))).collect())
 }
 
-/// How many wait for longer than that: to be there for the first time, and to be fenced.
+/// How many wait for longer than that: to be there for the first time, and to be fenced; and of how many the next step has failed more often
+/// than that.
 pub(super) async fn late(
     db: &PgPool,
     now: Timestamp,
-    pending: SignedDuration,
-    ending: SignedDuration,
-) -> Result<(i64, i64), sqlx::Error> {
+    [pending, ending]: [SignedDuration; 2],
+    failures: i32,
+) -> Result<(i64, i64, i64), sqlx::Error> {
     let since = |by| Time::from(crate::clock::before(now, by));
     let row = sqlx::query!(
         "select count(*) filter (where status = 'PENDING_DEPLOYMENT' and created_at <= $1) as \"pending!\",
-                count(*) filter (where ended_at <= $2 and fenced_at is null) as \"ending!\"
-         from subscriptions where fenced_at is null",
+                count(*) filter (where ended_at <= $2 and fenced_at is null) as \"ending!\",
+                count(*) filter (where failures > $3) as \"failing!\"
+         from subscriptions where fenced_at is null or look_at is not null",
         since(pending) as _,
         since(ending) as _,
+        failures,
     );
     let row = row.fetch_one(db).await?;
-    Ok((row.pending, row.ending))
+    Ok((row.pending, row.ending, row.failing))
 }
 
 /// What a purchase took from which purse: cash and promotion.

@@ -34,6 +34,8 @@ const STEPS: usize = 8;
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 /// When administrators are told that money waits to go back.
 pub const FENCE_LATE: SignedDuration = SignedDuration::from_mins(60);
+/// When administrators are told that a step fails: after that many times, one after the other.
+pub const FAILS_OFTEN: i32 = 5;
 
 /// Why a step was not made. It is made again.
 #[derive(Debug, thiserror::Error)]

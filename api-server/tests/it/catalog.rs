@@ -58,7 +58,7 @@ impl Shop {
 
     pub async fn instance(&self, namespace: &str, name: &str, plan: &str, phase: &str) {
         let object = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
-            "metadata": {"namespace": namespace, "name": name}, "spec": {"planRef": plan},
+            "metadata": {"namespace": namespace, "name": name}, "spec": {"planRef": plan, "entitlement": {}},
             "status": {"phase": phase, "plan": plan}});
         self.kubernetes.put(object).await;
     }
@@ -121,6 +121,12 @@ async fn what_is_left_and_why_a_plan_cant_be_bought_is_said() -> Result<()> {
     shop.instance("customer-b", "two", "ghost-small", "Pending").await;
     let none = shop.shows("/catalog/plans/ghost-small", has(json!(0))).await?;
     assert_eq!(json!([none.body["available"], none.body["obstacle"]["code"]]), json!([false, "SOLD_OUT"]));
+    // What is entitled to nothing takes nobody's place.
+    let idle = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
+        "metadata": {"namespace": "customer-c", "name": "idle"}, "spec": {"planRef": "ghost-medium"}});
+    shop.kubernetes.put(idle).await;
+    shop.edit("ghost-medium", |spec| spec["capacity"] = json!(1)).await;
+    shop.shows("/catalog/plans/ghost-medium", has(json!(1))).await?;
     // One that was made by hand beyond what is sold leaves no less than nothing.
     shop.instance("customer-b", "three", "ghost-small", "Pending").await;
     shop.kubernetes.delete("serviceinstances", "customer-a", "one").await;

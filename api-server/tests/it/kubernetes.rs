@@ -39,6 +39,12 @@ struct Kept {
     is_away: bool,
     /// Fields of specs that another manager has.
     foreign: BTreeSet<(String, String)>,
+    /// Namespaces in which nobody has any rights.
+    forbidden: BTreeSet<String>,
+    /// What is refused the next times: method, kind, status, how often.
+    refused: Vec<(Method, String, StatusCode, usize)>,
+    /// How often each was asked for: method and kind.
+    asked: BTreeMap<(String, String), usize>,
 }
 
 /// The stand-in. Clones are the same one.
@@ -91,6 +97,28 @@ impl Kubernetes {
     pub async fn get(&self, plural: &str, name: &str) -> Option<Value> {
         let place = (plural.to_owned(), String::new(), name.to_owned());
         self.kept.lock().await.objects.get(&place).cloned()
+    }
+
+    /// An object in a namespace as it is there.
+    pub async fn get_in(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        self.kept.lock().await.objects.get(&place).cloned()
+    }
+
+    /// Takes all rights in a namespace away, as its end does.
+    pub async fn forbid(&self, namespace: &str) {
+        self.kept.lock().await.forbidden.insert(namespace.to_owned());
+    }
+
+    /// Refuses a method on a kind so many times.
+    pub async fn refuse(&self, method: Method, plural: &str, code: StatusCode, times: usize) {
+        self.kept.lock().await.refused.push((method, plural.to_owned(), code, times));
+    }
+
+    /// How often a method was asked for on a kind.
+    pub async fn asked(&self, method: &Method, plural: &str) -> usize {
+        let asked = (method.to_string(), plural.to_owned());
+        self.kept.lock().await.asked.get(&asked).copied().unwrap_or_default()
     }
 
     /// Answers nothing but errors from now on, or again what is asked. Watches end.
@@ -155,11 +183,30 @@ impl Kept {
         Some(object)
     }
 
-    /// A list; whoever wants pages gets small ones.
-    fn list(&self, plural: &str, in_pages: bool, begin: Option<&str>) -> Value {
-        let begin: usize = begin.and_then(|begin| begin.parse().ok()).unwrap_or_default();
-        let of_kind = self.objects.iter().filter(|(place, _)| place.0 == plural).map(|(_, object)| object);
-        let all: Vec<&Value> = of_kind.collect();
+    /// Whether this is refused, by what was planted or for want of rights.
+    fn refuses(&mut self, method: &Method, namespace: &str, plural: &str) -> Option<Refusal> {
+        *self.asked.entry((method.to_string(), plural.to_owned())).or_default() += 1;
+        let planted =
+            self.refused.iter_mut().find(|(of, kind, _, left)| of == method && kind == plural && *left > 0);
+        if let Some((.., code, left)) = planted {
+            *left -= 1;
+            return Some(refusal(*code, "Planted", &json!([])));
+        }
+        let is_forbidden = plural != "namespaces" && self.forbidden.contains(namespace);
+        is_forbidden.then(|| refusal(StatusCode::FORBIDDEN, "Forbidden", &json!([])))
+    }
+
+    /// A list of a namespace, or of all; whoever wants pages gets small ones.
+    fn list(&self, plural: &str, namespace: &str, query: &BTreeMap<String, String>) -> Value {
+        let in_pages = query.contains_key("limit");
+        let begin: usize = query.get("continue").and_then(|begin| begin.parse().ok()).unwrap_or_default();
+        let label = query.get("labelSelector").and_then(|selector| selector.split_once('='));
+        let is_wanted =
+            |object: &Value| label.is_none_or(|(name, value)| object["metadata"]["labels"][name] == *value);
+        let of_kind = self.objects.iter().filter(|(place, object)| {
+            place.0 == plural && (namespace.is_empty() || place.1 == namespace) && is_wanted(object)
+        });
+        let all: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
         let end = if in_pages { all.len().min(begin + PAGE) } else { all.len() };
         let next = if end < all.len() { end.to_string() } else { String::new() };
         json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "List", "items": all[begin..end],
@@ -167,9 +214,20 @@ impl Kept {
     }
 
     /// An apply: what is sent is put over what is there, unless somebody else has it.
-    fn apply(&mut self, place: &Place, sent: &Value, force: bool, dry_run: bool) -> Result<Value, Refusal> {
+    fn apply(
+        &mut self,
+        place: &Place,
+        sent: &Value,
+        query: &BTreeMap<String, String>,
+    ) -> Result<Value, Refusal> {
+        let manager = query.get("fieldManager").map_or(CATALOGUE, String::as_str);
+        let force = query.get("force").is_some_and(|force| force == "true");
         let old = self.objects.get(place).cloned();
         let (version, known) = (text(sent, "/metadata/resourceVersion"), old.as_ref());
+        let uid = text(sent, "/metadata/uid");
+        if !uid.is_empty() && known.map(|old| text(old, "/metadata/uid")) != Some(uid) {
+            return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!([])));
+        }
         let current = known.map(|old| text(old, "/metadata/resourceVersion").to_owned()).unwrap_or_default();
         if !version.is_empty() && version != current {
             return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!([])));
@@ -190,22 +248,30 @@ impl Kept {
             return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!(conflicts)));
         }
         // What this manager said before and says no more goes, where nobody else says it.
-        let said = object["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].as_object().cloned();
+        let written = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let (own, others): (Vec<Value>, Vec<Value>) =
+            written.into_iter().partition(|entry| entry["manager"] == manager);
+        let is_said = |entries: &[Value], field: &str| {
+            entries.iter().any(|entry| entry["fieldsV1"]["f:spec"].get(format!("f:{field}")).is_some())
+        };
         let is_left_out = |field: &str| {
-            let was_said = said.as_ref().is_some_and(|said| said.contains_key(&format!("f:{field}")));
-            was_said && !fields.contains_key(field) && !is_foreign(field)
+            is_said(&own, field)
+                && !is_said(&others, field)
+                && !fields.contains_key(field)
+                && !is_foreign(field)
         };
         let spec = object["spec"].as_object().cloned().unwrap_or_default();
         let stays = spec.into_iter().filter(|(field, _)| !is_left_out(field));
         object["spec"] = stays.chain(fields.clone()).collect();
         let ours: Map<String, Value> = fields.keys().map(|field| (format!("f:{field}"), json!({}))).collect();
-        object["metadata"]["managedFields"] = json!([{"manager": CATALOGUE, "operation": "Apply",
-            "fieldsType": "FieldsV1", "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}}]);
+        let entry = json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1",
+            "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}});
+        object["metadata"]["managedFields"] = others.into_iter().chain([entry]).collect();
         if place.2.contains("refused") {
             let causes = json!([{"field": "spec.displayName", "reason": "FieldValueInvalid", "message": "is refused"}]);
             return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", &causes));
         }
-        Ok(if dry_run { object } else { self.put(object) })
+        Ok(if query.contains_key("dryRun") { object } else { self.put(object) })
     }
 }
 
@@ -225,14 +291,21 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
     let query: BTreeMap<String, String> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let path: Vec<&str> = parts.uri.path().split('/').skip(4).collect();
+    // Kubernetes' own kinds have no group.
+    let group = if parts.uri.path().starts_with("/api/") { 3 } else { 4 };
+    let path: Vec<&str> = parts.uri.path().split('/').skip(group).collect();
     let (namespace, rest) = match &path[..] {
-        ["namespaces", namespace, rest @ ..] => (*namespace, rest),
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         rest => ("", rest),
     };
     let mut kept = this.kept.lock().await;
     if kept.is_away {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));
+    }
+    if let Some((code, reason, causes)) =
+        kept.refuses(&parts.method, namespace, rest.first().copied().unwrap_or_default())
+    {
+        return status(code, reason, &causes);
     }
     let dry_run = query.contains_key("dryRun");
     let done = match (&parts.method, rest) {
@@ -241,9 +314,7 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
             drop(kept);
             return watching(this, plural, &query);
         }
-        (&Method::GET, [plural]) => {
-            Ok(kept.list(plural, query.contains_key("limit"), query.get("continue").map(String::as_str)))
-        }
+        (&Method::GET, [plural]) => Ok(kept.list(plural, namespace, &query)),
         (&Method::POST, [_]) => {
             let plural = rest[0].to_owned();
             let place = (plural, namespace.to_owned(), text(&sent, "/metadata/name").to_owned());
@@ -262,12 +333,7 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
                 Method::GET => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE if dry_run => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE => kept.delete(&place).ok_or_else(missing),
-                _ => kept.apply(
-                    &place,
-                    &sent,
-                    query.get("force").is_some_and(|force| force == "true"),
-                    dry_run,
-                ),
+                _ => kept.apply(&place, &sent, &query),
             }
         }
         _ => Err(refusal(StatusCode::NOT_FOUND, "NotFound", &json!([]))),

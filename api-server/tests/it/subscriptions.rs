@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::kubernetes::Kubernetes;
 use crate::world::{Answer, Api, BOUND, PASSWORD, User, World};
 
-const PATH: &str = "/api/v1/subscriptions";
+pub const PATH: &str = "/api/v1/subscriptions";
 
 /// A shop: an API on a cluster with a catalogue.
-struct Shop {
-    world: World,
-    api: Api,
-    kubernetes: Kubernetes,
-    administrator: User,
+pub struct Shop {
+    pub world: World,
+    pub api: Api,
+    pub kubernetes: Kubernetes,
+    pub administrator: User,
 }
 
 fn template(name: &str) -> Value {
@@ -31,7 +31,9 @@ fn template(name: &str) -> Value {
 fn plan(name: &str, template: &str, price: i64, more: &Value) -> Value {
     let mut plan = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServicePlan", "metadata": {"name": name}, "spec": {
         "templateRef": template, "displayName": "Small", "price": {"amount": price, "period": "Monthly", "taxInclusive": true},
-        "resources": {"cpu": "1", "memory": "1Gi", "storage": "10Gi"}}});
+        "resources": {"cpu": "1", "memory": "1Gi", "storage": "10Gi"}},
+        "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Valid", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
     for (name, value) in more.as_object().into_iter().flatten() {
         plan["spec"][name] = value.clone();
     }
@@ -39,7 +41,7 @@ fn plan(name: &str, template: &str, price: i64, more: &Value) -> Value {
 }
 
 impl Shop {
-    async fn new() -> Result<Self> {
+    pub async fn new() -> Result<Self> {
         let (world, kubernetes) = (World::new().await?, Kubernetes::start().await?);
         for app in ["ghost", "wordpress"] {
             kubernetes.put(template(app)).await;
@@ -62,7 +64,7 @@ impl Shop {
         Ok(shop)
     }
 
-    async fn quote(&self, user: &User, body: &Value) -> Result<Answer> {
+    pub async fn quote(&self, user: &User, body: &Value) -> Result<Answer> {
         self.api.send_as(user, Method::POST, "/api/v1/subscriptions/quote", body).await
     }
 
@@ -77,23 +79,23 @@ impl Shop {
             .map(drop)
     }
 
-    async fn rich(&self, name: &str) -> Result<User> {
+    pub async fn rich(&self, name: &str) -> Result<User> {
         let user = self.world.user(name).await?;
         self.gives(&user, "CREDIT", 1_000_000).await?;
         Ok(user)
     }
 
-    async fn buys(&self, user: &User, key: &str, body: &Value) -> Result<Answer> {
+    pub async fn buys(&self, user: &User, key: &str, body: &Value) -> Result<Answer> {
         self.api.post_once(user, PATH, key, body).await
     }
 
-    async fn wallet(&self, user: &User) -> Result<(i64, i64)> {
+    pub async fn wallet(&self, user: &User) -> Result<(i64, i64)> {
         let wallet = self.api.get_as(user, "/api/v1/wallet").await?.expect(StatusCode::OK)?.body;
         let rupiah = |name: &str| wallet[name].as_i64().context("rupiah");
         Ok((rupiah("cash")?, rupiah("promotion")?))
     }
 
-    async fn books_are_right(&self) -> Result<()> {
+    pub async fn books_are_right(&self) -> Result<()> {
         let path = "/api/v1/admin/billing/ledger/verify";
         let report =
             self.api.send_as(&self.administrator, Method::POST, path, &json!({"mode": "FULL"})).await?;

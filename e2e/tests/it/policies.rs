@@ -162,6 +162,8 @@ async fn make_world(admin: &Client) -> Result<()> {
     let mut paid =
         order("paid", json!({"entitlement": ends, "holds": holds, "domains": ["given.apps.example.test"]}));
     paid["metadata"]["finalizers"] = json!(["nakhoda.dev/cleanup"]);
+    paid["metadata"]["labels"] = json!({"nakhoda.dev/subscription": "a"});
+    paid["metadata"]["annotations"] = json!({"nakhoda.dev/billing-version": "1"});
     let foreign = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FOREIGN}});
     let mut tenant = object("nakhoda.dev/v1alpha1", "TenantQuota", spec(json!({"owner": "policy"})));
     tenant["metadata"]["name"] = json!("policy");
@@ -242,6 +244,7 @@ async fn everybody_writes_what_is_theirs_and_nothing_else() -> Result<()> {
         let client = client(cluster, who).await?;
         for Case(_, what, call, told) in tenant::cases()
             .into_iter()
+            .chain(tenant::about_billing())
             .chain(tenant::about_data())
             .chain(operator::cases())
             .filter(|case| case.0 == who)

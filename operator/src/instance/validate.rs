@@ -172,7 +172,7 @@ pub fn validate(fetched: &Fetched, settings: &Settings, now: Timestamp) -> Resul
 }
 
 /// By its status, or by a note on the data that it restores.
-fn is_initialized(fetched: &Fetched) -> bool {
+pub(super) fn is_initialized(fetched: &Fetched) -> bool {
     fetched.instance.status.as_ref().is_some_and(|status| status.initialized)
         || fetched.secret_notes.get(labels::INITIALIZED).is_some_and(|note| note == "true")
 }

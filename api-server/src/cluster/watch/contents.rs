@@ -57,6 +57,16 @@ impl<K> Default for Contents<K> {
     }
 }
 
+impl<K: Watched> FromIterator<K> for Contents<K> {
+    fn from_iter<I: IntoIterator<Item = K>>(objects: I) -> Self {
+        let mut contents = Self::default();
+        for object in objects {
+            contents.put(object);
+        }
+        contents
+    }
+}
+
 impl<K: Watched> Contents<K> {
     /// The object of that key.
     pub fn get(&self, key: &Key) -> Option<&Arc<K>> {
@@ -149,11 +159,7 @@ mod tests {
     }
 
     fn contents(all: &[(&str, &str, &str, &str)]) -> Contents<ServiceInstance> {
-        let mut contents = Contents::default();
-        for (namespace, name, uid, version) in all {
-            contents.put(instance(namespace, name, uid, version));
-        }
-        contents
+        all.iter().map(|(namespace, name, uid, version)| instance(namespace, name, uid, version)).collect()
     }
 
     #[test]

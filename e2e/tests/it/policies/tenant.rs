@@ -64,6 +64,34 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
+/// About what billing knows its own by.
+#[rustfmt::skip] // A table.
+pub(super) fn about_billing() -> Vec<Case> {
+    let new = || within(OURS, NAKHODA, "serviceinstances");
+    let (plain, paid) = (|part| change(instance("plain"), part), |part| change(instance("paid"), part));
+    let of = |id: &str| json!({"metadata": {"labels": {"nakhoda.dev/subscription": id}}});
+    let told = |version: &str| json!({"metadata": {"annotations": {"nakhoda.dev/billing-version": version}}});
+    let sold = |part: serde_json::Value| {
+        let mut sold = order("new", json!({}));
+        sold["metadata"] = part["metadata"].clone();
+        sold["metadata"]["name"] = json!("new");
+        sold
+    };
+    vec![
+        Tenant.may("labels it for itself", paid(json!({"metadata": {"labels": {"example.com/team": "shop"}}}))),
+        Tenant.may_not("orders one as if it was bought", create(new(), sold(of("a"))), "nakhoda.dev/subscription"),
+        Tenant.may_not("orders one that billing will not touch", create(new(), sold(told("9"))), "nakhoda.dev/billing-version"),
+        Tenant.may_not("passes one off as bought", plain(of("a")), "nakhoda.dev/subscription"),
+        Tenant.may_not("passes it off as another one's", paid(of("b")), "nakhoda.dev/subscription"),
+        Tenant.may_not("hides it from billing", paid(json!({"metadata": {"labels": {"nakhoda.dev/subscription": null}}})), "nakhoda.dev/subscription"),
+        Tenant.may_not("says that billing told more", paid(told("9")), "nakhoda.dev/billing-version"),
+        Tenant.may_not("forgets what billing told", paid(json!({"metadata": {"annotations": null}})), "nakhoda.dev/billing-version"),
+        Entitler.may("says what it told", paid(told("9"))),
+        ApiServer.may("makes what was bought", create(new(), sold(of("a")))),
+        ApiServer.may("says whose it is", plain(of("a"))),
+    ]
+}
+
 /// About data, living or retained.
 #[rustfmt::skip] // A table.
 pub(super) fn about_data() -> Vec<Case> {

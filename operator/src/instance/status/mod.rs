@@ -10,7 +10,7 @@ use super::{
     fetch::{Fetched, Place},
     power::Power,
     rollout::Rollout,
-    validate::{Invalid, Validated},
+    validate::{self, Invalid, Validated},
     window::Window,
 };
 use crate::{observed::Child, settings::Settings};
@@ -77,15 +77,7 @@ pub fn status(
     let instance = &fetched.instance;
     let before = instance.status.clone().unwrap_or_default();
     let parts = |order| Parts { children, order, told: &fetched.told };
-    let verdict = match outcome {
-        Outcome::Invalid { invalid, power, .. } => Verdict::invalid(invalid, power, children, &before),
-        Outcome::Deleting => Verdict::deleting(children),
-        Outcome::Built { order, refused: Some(refused), .. } => {
-            Verdict::refused(refused, &parts(order), &before)
-        }
-        Outcome::Built { order, blocked, .. } => Verdict::built(&parts(order), *blocked, &before, instance),
-    };
-    let verdict = verdict.bounded(&before, settings, now);
+    let verdict = judge(fetched, children, outcome, &before).bounded(&before, settings, now);
     let mut status = before.clone();
     status.observed_generation = instance.metadata.generation;
     status.phase = Some(verdict.phase);
@@ -135,6 +127,36 @@ pub fn status(
         }
     }
     status
+}
+
+/// The judgement that phase and conditions follow from.
+fn judge(
+    fetched: &Fetched,
+    children: &[Arc<Child>],
+    outcome: &Outcome,
+    before: &ServiceInstanceStatus,
+) -> Verdict {
+    let parts = |order| Parts { children, order, told: &fetched.told };
+    match outcome {
+        Outcome::Deleting => Verdict::deleting(children),
+        Outcome::Invalid { invalid, power, .. } => {
+            let is_up = is_up(fetched, children);
+            Verdict::invalid(invalid, power, is_up, children, before).held(power, children)
+        }
+        Outcome::Built { order, blocked, refused, .. } => {
+            let verdict = match refused {
+                Some(refused) => Verdict::refused(refused, &parts(order), before),
+                None => Verdict::built(&parts(order), *blocked, before, &fetched.instance),
+            };
+            verdict.held(&order.power, children)
+        }
+    }
+}
+
+/// Whether all that its template names is up, though it can't be built now.
+fn is_up(fetched: &Fetched, children: &[Arc<Child>]) -> bool {
+    let initialized = validate::is_initialized(fetched);
+    fetched.template.as_ref().is_some_and(|template| parts::is_up(template, initialized, children))
 }
 
 /// For how long what changes on the way to the first start is not written on its own: most of it is over by then.

@@ -6,6 +6,7 @@ use crate::{
     observed::{Child, Growth, State},
 };
 use crds::{
+    ServiceTemplate, ServiceTemplateSpec,
     conditions::{self, Said},
     instance::ComponentStatus,
     reasons,
@@ -35,20 +36,48 @@ impl Found {
     }
 }
 
-impl Parts<'_> {
-    pub(super) fn facts(&self, component: &str) -> (i32, i32, bool) {
-        let workload = self
-            .children
-            .iter()
-            .find(|c| c.key.kind.is_workload() && c.component.as_deref() == Some(component));
-        match workload.map(|child| &child.state) {
-            Some(State::Workload { replicas, ready, updated, observed, .. }) => {
-                let count = |n: i64| i32::try_from(n).unwrap_or(i32::MAX);
-                let rolled = *observed && updated >= replicas;
-                (count(*replicas), count((*ready).min(*replicas)), rolled)
-            }
-            _ => (0, 0, false),
+/// How many pods of a component should be there, how many are ready, and whether all are of its newest form.
+fn facts(children: &[Arc<Child>], component: &str) -> (i32, i32, bool) {
+    let workload =
+        children.iter().find(|c| c.key.kind.is_workload() && c.component.as_deref() == Some(component));
+    match workload.map(|child| &child.state) {
+        Some(State::Workload { replicas, ready, updated, observed, .. }) => {
+            let count = |n: i64| i32::try_from(n).unwrap_or(i32::MAX);
+            let rolled = *observed && updated >= replicas;
+            (count(*replicas), count((*ready).min(*replicas)), rolled)
         }
+        _ => (0, 0, false),
+    }
+}
+
+fn serves(children: &[Arc<Child>], component: &str) -> bool {
+    matches!(facts(children, component), (desired, ready, true) if desired > 0 && ready >= desired)
+}
+
+/// Whether an init job of that name is as told.
+fn has_job(children: &[Arc<Child>], name: &str, is: impl Fn(bool, bool) -> bool) -> bool {
+    let mut jobs = children.iter().filter(|child| child.component.as_deref() == Some(name));
+    jobs.any(|child| matches!(child.state, State::Job { complete, failed } if is(complete, failed)))
+}
+
+/// Whether all that a template names is up and was initialized, now or before: it serves, whatever is wrong with its order by now.
+pub(super) fn is_up(template: &ServiceTemplate, initialized: bool, children: &[Arc<Child>]) -> bool {
+    let ServiceTemplateSpec { components, init_jobs, .. } = &template.spec;
+    components.iter().all(|component| serves(children, &component.name))
+        && (initialized || init_jobs.iter().all(|job| has_job(children, &job.name, |complete, _| complete)))
+}
+
+/// Whether something may run still: a pod, or a workload that would make one.
+pub(super) fn may_run(children: &[Arc<Child>]) -> bool {
+    let may_run = |child: &Arc<Child>| {
+        matches!(child.state, State::Pod { finished: false, .. } | State::Workload { replicas: 1.., .. })
+    };
+    children.iter().any(may_run)
+}
+
+impl Parts<'_> {
+    fn facts(&self, component: &str) -> (i32, i32, bool) {
+        facts(self.children, component)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
@@ -81,8 +110,7 @@ impl Parts<'_> {
     }
 
     fn job(&self, name: &str, is: impl Fn(bool, bool) -> bool) -> bool {
-        let mut jobs = self.children.iter().filter(|child| child.component.as_deref() == Some(name));
-        jobs.any(|child| matches!(child.state, State::Job { complete, failed } if is(complete, failed)))
+        has_job(self.children, name, is)
     }
 
     pub(super) fn all_rolled_out(&self) -> bool {
@@ -91,11 +119,6 @@ impl Parts<'_> {
 
     pub(super) fn serves_now(&self) -> bool {
         self.names().all(|name| self.facts(name).1 > 0)
-    }
-
-    pub(super) fn pods_left(&self) -> bool {
-        self.children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }))
-            || self.names().any(|name| self.facts(name).0 > 0)
     }
 
     /// The claims that are bound, and those that were before.
@@ -107,7 +130,7 @@ impl Parts<'_> {
     }
 
     fn serves(&self, component: &str) -> bool {
-        matches!(self.facts(component), (desired, ready, true) if desired > 0 && ready >= desired)
+        serves(self.children, component)
     }
 
     /// Of all that keeps its components from serving, what counts most.

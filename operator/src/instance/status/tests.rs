@@ -166,6 +166,82 @@ fn a_wrong_order_is_no_way_around_a_suspension() {
     assert!(is(&said, conditions::SUSPENDED) && is(&said, conditions::STALLED));
 }
 
+fn invalid(reason: &'static str, waiting: bool, fetched: &Fetched) -> Outcome {
+    let (power, look_again) =
+        power::decide(&fetched.instance.spec, fixtures::settings().unsubscribed, fixtures::now());
+    Outcome::Invalid { invalid: Invalid { reason, message: "no".into(), waiting }, power, look_again }
+}
+
+#[test]
+fn what_is_held_is_suspended_also_where_nothing_was_ever_made_of_it_and_says_still_what_is_wrong() {
+    let (held, free) = (with(Wanted::Suspended, None), with(Wanted::Running, None));
+    let say = |fetched: &Fetched, children: &[Arc<Child>], outcome: &Outcome| {
+        status(fetched, children, outcome, fixtures::settings(), fixtures::now())
+    };
+    for (reason, waiting) in [("PlanNotFound", false), ("QuotaExceeded", false), ("AwaitingAdmission", true)]
+    {
+        let said = say(&held, &[], &invalid(reason, waiting, &held));
+        assert_eq!((said.reason.as_deref(), is(&said, conditions::SUSPENDED)), (Some(reason), true));
+        let suspended = conditions::find(&said.conditions, conditions::SUSPENDED).unwrap();
+        assert_eq!(suspended.reason, "HeldByBilling");
+        assert!(!is(&say(&free, &[], &invalid(reason, waiting, &free)), conditions::SUSPENDED));
+        for left in [pod(), workload(1, 0)] {
+            assert!(!is(&say(&held, &[left], &invalid(reason, waiting, &held)), conditions::SUSPENDED));
+        }
+    }
+    let built = |blocked, refused: bool| Outcome::Built {
+        order: Box::new(fixtures::order(&held).unwrap()),
+        credentials: None,
+        volumes: 1,
+        blocked,
+        refused: refused.then(|| Refused { reason: "Rejected", message: "no".into() }),
+        rollout: Rollout::UpToDate,
+    };
+    for (outcome, reason) in [(built(true, false), "WaitingForDeletion"), (built(false, true), "Rejected")] {
+        let said = say(&held, &[workload(0, 0)], &outcome);
+        assert_eq!((said.reason.as_deref(), is(&said, conditions::SUSPENDED)), (Some(reason), true));
+        assert!(!is(&say(&held, &[pod()], &outcome), conditions::SUSPENDED));
+    }
+}
+
+#[test]
+fn what_is_up_is_available_though_its_order_was_made_wrong_before_it_was_for_the_first_time() {
+    let now = fixtures::now();
+    let begun = say(Wanted::Running, &[workload(1, 0), volume(true)], None, now);
+    let fetched = with(Wanted::Running, Some(&begun));
+    let outcome = invalid("ParameterInvalid", false, &fetched);
+    let say = |fetched: &Fetched, children: &[Arc<Child>]| {
+        status(fetched, children, &outcome, fixtures::settings(), now)
+    };
+    let up = [workload(1, 1), pod(), volume(true)];
+    let serves = say(&fetched, &up);
+    assert_eq!(row(&serves), (Phase::Degraded, "False", "True", Some("ParameterInvalid")));
+    assert!(is(&serves, conditions::STALLED));
+    assert_eq!(row(&say(&fetched, &[workload(1, 0), pod()])).2, "False", "not all of it is ready");
+    // What was to be made is not known: something may be missing.
+    let lost = Fetched { template: None, ..fetched };
+    assert_eq!(row(&say(&lost, &up)).2, "False");
+}
+
+#[test]
+fn what_is_up_and_not_initialized_is_not_available_yet() {
+    let mut fetched = fixtures::fetched("ghost", Wanted::Running);
+    let names: Vec<String> =
+        fetched.template.iter().flat_map(|one| &one.spec.components).map(|one| one.name.clone()).collect();
+    let up = |name: &String| {
+        let mut one = (*workload(1, 1)).clone();
+        one.component = Some(name.clone());
+        Arc::new(one)
+    };
+    let up: Vec<Arc<Child>> = names.iter().map(up).collect();
+    let outcome = invalid("ParameterInvalid", false, &fetched);
+    let say = |fetched: &Fetched| status(fetched, &up, &outcome, fixtures::settings(), fixtures::now());
+    assert_eq!(row(&say(&fetched)).2, "False");
+    let before = ServiceInstanceStatus { initialized: true, ..ServiceInstanceStatus::default() };
+    Arc::make_mut(&mut fetched.instance).status = Some(before);
+    assert_eq!(row(&say(&fetched)).2, "True");
+}
+
 #[test]
 fn what_the_api_server_refuses_for_good_is_said_and_stalls() {
     let fetched = with(Wanted::Running, None);

@@ -1,6 +1,9 @@
 //! One judgement of an instance, from which its phase and conditions follow.
 
-use super::{Refused, parts::Parts};
+use super::{
+    Refused,
+    parts::{self, Parts},
+};
 use crate::{
     cause::Cause,
     instance::{power::Power, validate::Invalid},
@@ -103,31 +106,45 @@ impl Verdict {
     fn still_serving(mut self, children: &[Arc<Child>], before: &ServiceInstanceStatus) -> Self {
         let serves =
             children.iter().any(|child| matches!(child.state, State::Workload { ready, .. } if ready > 0));
-        if !serves {
-            return self;
-        }
-        if let Some(old) =
-            conditions::find(&before.conditions, conditions::AVAILABLE).filter(|old| old.status == "True")
-        {
-            self.available = (true, reasons::RUNNING, old.message.clone());
-            self.phase = Phase::Degraded;
+        let was_available = conditions::find(&before.conditions, conditions::AVAILABLE)
+            .is_some_and(|old| old.status == "True");
+        if serves && was_available {
+            self = self.serving_all_the_same();
         }
         self
     }
 
-    /// What can't be built says why; that it may not run says more, and the reason still stalls it.
+    /// It serves, though nothing of it can be changed.
+    fn serving_all_the_same(mut self) -> Self {
+        self.available = (true, reasons::RUNNING, reasons::sentence(reasons::RUNNING).to_owned());
+        self.phase = Phase::Degraded;
+        self
+    }
+
+    /// Whatever else is said of it: what may not run is suspended once nothing of it may run any more, also where nothing was ever
+    /// made of it or nothing can be built. Whoever sold it waits for that.
+    pub(super) fn held(mut self, power: &Power, children: &[Arc<Child>]) -> Self {
+        if let Power::Suspended { reason, message } = power {
+            self.suspended.get_or_insert_with(|| (!parts::may_run(children), reason, message.clone()));
+        }
+        self
+    }
+
+    /// What can't be built says why; that it may not run says more, and the reason still stalls it. What is up serves, whatever is
+    /// wrong with its order: nobody keeps an app from being available that runs.
     pub(super) fn invalid(
         invalid: &Invalid,
         power: &Power,
+        is_up: bool,
         children: &[Arc<Child>],
         before: &ServiceInstanceStatus,
     ) -> Self {
-        let pods = children.iter().any(|child| matches!(child.state, State::Pod { finished: false, .. }));
-        let made = pods || was_made(before);
+        let left = parts::may_run(children);
+        let made = left || was_made(before);
         if let Power::Suspended { reason, message } = power
             && made
         {
-            let mut verdict = Self::suspended(pods, reason, message);
+            let mut verdict = Self::suspended(left, reason, message);
             verdict.overdue = lost_node(children);
             verdict.stalled = (!invalid.waiting).then(|| (invalid.reason, invalid.message.clone()));
             return verdict;
@@ -137,8 +154,12 @@ impl Verdict {
         } else {
             Phase::Failed
         };
-        let verdict =
-            Self::of(phase, false, invalid.reason, &invalid.message).still_serving(children, before);
+        let verdict = Self::of(phase, false, invalid.reason, &invalid.message);
+        let verdict = if is_up && power.is_on() {
+            verdict.serving_all_the_same()
+        } else {
+            verdict.still_serving(children, before)
+        };
         if invalid.waiting { verdict.going_on() } else { verdict.stuck() }
     }
 
@@ -176,7 +197,7 @@ impl Verdict {
             Power::On if parts.all_serve() && !parts.is_initialized() => Self::initializing(parts),
             Power::On if parts.all_serve() => Self::serving(parts, instance),
             Power::On => Self::on(parts, before, instance),
-            Power::Stopped if parts.pods_left() => {
+            Power::Stopped if parts::may_run(parts.children) => {
                 let mut verdict = Self::known(Phase::Stopping, reasons::STOPPING).going_on();
                 verdict.overdue = lost_node(parts.children);
                 verdict
@@ -187,7 +208,7 @@ impl Verdict {
                 verdict
             }
             Power::Suspended { reason, message } => {
-                let mut verdict = Self::suspended(parts.pods_left(), reason, message);
+                let mut verdict = Self::suspended(parts::may_run(parts.children), reason, message);
                 verdict.overdue = lost_node(parts.children);
                 verdict
             }

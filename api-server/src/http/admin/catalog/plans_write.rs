@@ -22,7 +22,7 @@ use crate::{
         path::Name,
         problem::{self, Code, FieldError, Fields, Problem, Result},
     },
-    subscriptions,
+    subscriptions::sales,
 };
 use axum::{
     extract::State,
@@ -353,13 +353,8 @@ pub(super) async fn delete(
         let detail = format!("It is in use: {obstacle}. It can be retired.");
         return Err(Problem::with(Code::CatalogueInUse, detail));
     }
-    let sold = subscriptions::store::sold(&state.db, &name).await?;
-    if sold > 0 {
-        let detail = format!("It is in use: {sold} subscriptions have it. It can be retired.");
-        return Err(Problem::with(Code::CatalogueInUse, detail));
-    }
     let by = By { reason: None, take_over: false, actor: trace.actor(&principal) };
-    let done = tokio::spawn(async move { catalogue::delete(&state, &found, &by).await });
+    let done = tokio::spawn(async move { sales::take_away(&state, &found, &by).await });
     done.await.map_err(|error| Problem::internal(&error))??;
     Ok(StatusCode::NO_CONTENT)
 }

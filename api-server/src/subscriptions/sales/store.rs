@@ -1,0 +1,43 @@
+//! All SQL about the sale of a plan.
+
+use sqlx::{PgConnection, PgExecutor};
+
+/// Waits until nobody takes a plan away, or, where it is sold to one after the other, buys it; then nobody does until this transaction's
+/// end.
+pub(super) async fn lock(
+    db: &mut PgConnection,
+    plan: &str,
+    one_after_the_other: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("insert into plan_sales (plan) values ($1) on conflict do nothing", plan)
+        .execute(&mut *db)
+        .await?;
+    if one_after_the_other {
+        sqlx::query!("select plan from plan_sales where plan = $1 for update", plan).fetch_one(db).await?;
+    } else {
+        sqlx::query!("select plan from plan_sales where plan = $1 for share", plan).fetch_one(db).await?;
+    }
+    Ok(())
+}
+
+/// Whether the plan of that uid is being taken away, or was.
+pub(super) async fn is_closed(db: impl PgExecutor<'_>, plan: &str, uid: &str) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        "select true as \"found!\" from plan_sales where plan = $1 and closed_uid = $2",
+        plan,
+        uid
+    );
+    Ok(found.fetch_optional(db).await?.is_some())
+}
+
+/// Which plan is being taken away; none: it is sold again.
+pub(super) async fn set_closed(
+    db: impl PgExecutor<'_>,
+    plan: &str,
+    uid: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("update plan_sales set closed_uid = $2 where plan = $1", plan, uid)
+        .execute(db)
+        .await
+        .map(drop)
+}

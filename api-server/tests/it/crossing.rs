@@ -1,0 +1,185 @@
+//! What was bought is taken back where the cluster says no: conflicts, and a tenant whose namespace goes while a subscription lives. On a
+//! stand-in for the cluster; the tests play the operator.
+
+use anyhow::{Context as _, Result};
+use api_server::subscriptions;
+use crds::names;
+use e2e::wait::until;
+use jiff::SignedDuration;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::subscriptions::{PATH, Shop};
+use crate::world::{BOUND, User};
+
+const PRICE: i64 = 89_000;
+
+/// A subscription whose resource is made and entitled.
+struct Bought<'a> {
+    shop: &'a Shop,
+    user: User,
+    own: String,
+    namespace: String,
+    name: String,
+}
+
+impl<'a> Bought<'a> {
+    async fn by(shop: &'a Shop, name: &str) -> Result<Self> {
+        let user = shop.rich(name).await?;
+        let tenant = names::tenant_of_user(&user.id);
+        let namespace = names::tenant_namespace(&tenant);
+        let ready = json!([{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        shop.kubernetes
+            .put(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota", "metadata": {"name": tenant},
+                "spec": {"owner": user.id}, "status": {"namespace": namespace, "conditions": ready}}))
+            .await;
+        let bought = shop.buys(&user, "buy", &json!({"plan": "small"})).await?;
+        let bought = bought.expect(StatusCode::CREATED)?.body;
+        let text =
+            |field: &str| bought[field].as_str().map(str::to_owned).context("a field of a subscription");
+        let own = format!("{PATH}/{}", text("id")?);
+        let bought = Self { shop, user, own, namespace, name: text("resource")? };
+        bought.resource("it to be entitled", |it| it["spec"]["entitlement"].is_object()).await?;
+        Ok(bought)
+    }
+
+    /// Waits until the resource is so; pauses after failures are let pass.
+    async fn resource(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
+        until(what, BOUND, async || {
+            self.shop.world.clock.advance(SignedDuration::from_secs(2));
+            let found = self.shop.kubernetes.get_in("serviceinstances", &self.namespace, &self.name).await;
+            Ok(found.filter(|found| is_so(found)))
+        })
+        .await
+    }
+
+    async fn cancels(&self) -> Result<()> {
+        let path = format!("{}/cancel", self.own);
+        self.shop.api.post_once(&self.user, &path, "end", &json!({})).await?.expect(StatusCode::OK)?;
+        Ok(())
+    }
+
+    async fn is_refunded(&self) -> Result<bool> {
+        let now = self.shop.api.get_as(&self.user, &self.own).await?.expect(StatusCode::OK)?.body;
+        Ok(now["refund"]["done"] == true)
+    }
+
+    async fn gets_all_of_it_back(&self) -> Result<()> {
+        until("the money to come back", BOUND, async || {
+            self.shop.world.clock.advance(SignedDuration::from_secs(2));
+            Ok(self.is_refunded().await?.then_some(()))
+        })
+        .await?;
+        assert_eq!(self.shop.wallet(&self.user).await?, (1_000_000, 0));
+        self.shop.books_are_right().await
+    }
+
+    /// Says as the operator that nothing of it runs.
+    async fn is_suspended(&self) -> Result<()> {
+        let mut held =
+            self.resource("it to be held", |it| it["spec"]["holds"]["billing"].is_object()).await?;
+        let generation = held["metadata"]["generation"].clone();
+        held["status"] = json!({"observedGeneration": generation, "conditions": [{"type": "Suspended", "status": "True",
+            "reason": "HeldByBilling", "message": "", "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        self.shop.kubernetes.put(held).await;
+        Ok(())
+    }
+
+    /// Waits until a kind was asked for so many more times.
+    async fn asks(&self, method: Method, plural: &str, more: usize) -> Result<()> {
+        let before = self.shop.kubernetes.asked(&method, plural).await;
+        until("the cluster to be asked", BOUND, async || {
+            self.shop.world.clock.advance(SignedDuration::from_secs(2));
+            let asked = self.shop.kubernetes.asked(&method, plural).await;
+            Ok((asked >= before + more).then_some(()))
+        })
+        .await
+    }
+}
+
+/// How many there are of whom administrators are told.
+async fn failing(shop: &Shop) -> Result<i64> {
+    let state = shop.world.state_on(shop.kubernetes.cluster()?)?;
+    Ok(subscriptions::standing(&state.db, shop.world.clock.now()).await?.failing)
+}
+
+#[tokio::test]
+async fn a_hold_and_a_deletion_that_meet_conflicts_are_made_again_and_the_money_comes_back_once() -> Result<()>
+{
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    shop.kubernetes.refuse(Method::PATCH, "serviceinstances", StatusCode::CONFLICT, 7).await;
+    shop.kubernetes.refuse(Method::DELETE, "serviceinstances", StatusCode::CONFLICT, 3).await;
+    bought.cancels().await?;
+    until("administrators to be told", BOUND, async || {
+        shop.world.clock.advance(SignedDuration::from_secs(2));
+        Ok((failing(&shop).await? == 1).then_some(()))
+    })
+    .await?;
+    // A conflict is not taken for a resource that is gone.
+    assert!(!bought.is_refunded().await?);
+    bought.is_suspended().await?;
+    bought.gets_all_of_it_back().await?;
+    until("it to be deleted", BOUND, async || {
+        shop.world.clock.advance(SignedDuration::from_secs(2));
+        let left = shop.kubernetes.get_in("serviceinstances", &bought.namespace, &bought.name).await;
+        Ok(left.is_none().then_some(()))
+    })
+    .await?;
+    until("nobody to be told any more", BOUND, async || Ok((failing(&shop).await? == 0).then_some(())))
+        .await?;
+    assert_eq!(shop.wallet(&bought.user).await?, (1_000_000, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_that_is_left_keeps_the_money_whatever_the_operator_says() -> Result<()> {
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    let uid = bought.resource("it to be there", |_| true).await?["metadata"]["uid"].clone();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running"},
+        "metadata": {"namespace": bought.namespace, "name": "pod", "labels": {"nakhoda.dev/instance": uid}}});
+    shop.kubernetes.put(pod).await;
+    bought.cancels().await?;
+    bought.is_suspended().await?;
+    bought.asks(Method::GET, "pods", 2).await?;
+    assert!(!bought.is_refunded().await?);
+    shop.kubernetes.delete("pods", &bought.namespace, "pod").await;
+    bought.gets_all_of_it_back().await
+}
+
+#[tokio::test]
+async fn of_an_offboarded_tenant_the_money_comes_back_once_the_namespace_is_gone_and_not_before() -> Result<()>
+{
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    let namespace = |more: &Value| {
+        let mut metadata = json!({"name": bought.namespace});
+        metadata["deletionTimestamp"] = more.clone();
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    };
+    shop.kubernetes.put(namespace(&json!("2026-01-01T00:00:00Z"))).await;
+    shop.kubernetes.forbid(&bought.namespace).await;
+    bought.cancels().await?;
+    // The resource is there still, and can't be held.
+    bought.asks(Method::GET, "namespaces", 2).await?;
+    assert_eq!((bought.is_refunded().await?, failing(&shop).await?), (false, 0), "it is waited for");
+    shop.kubernetes.delete("serviceinstances", &bought.namespace, &bought.name).await;
+    // It is gone, and pods may be left that nobody may look at.
+    bought.asks(Method::GET, "pods", 2).await?;
+    assert!(!bought.is_refunded().await?);
+    shop.kubernetes.delete("namespaces", "", &bought.namespace).await;
+    bought.gets_all_of_it_back().await
+}
+
+#[tokio::test]
+async fn what_is_bought_for_a_price_comes_back_at_that_price_where_somebody_deleted_the_resource()
+-> Result<()> {
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    assert_eq!(shop.wallet(&bought.user).await?, (1_000_000 - PRICE, 0));
+    shop.kubernetes.delete("serviceinstances", &bought.namespace, &bought.name).await;
+    bought.cancels().await?;
+    bought.gets_all_of_it_back().await
+}
