@@ -1,0 +1,48 @@
+//! All SQL about lists of subscriptions.
+
+use super::{Row, subscriptions};
+use crate::subscriptions::{Status, Subscription};
+use jiff_sqlx::Timestamp as Time;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// Which of somebody's.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Whose; none: everybody's.
+    pub user_id: Option<Uuid>,
+    /// How they stand.
+    pub status: Option<Status>,
+    /// Of which app.
+    pub service: Option<String>,
+    /// Of which plan.
+    pub plan: Option<String>,
+    /// Beyond which one.
+    pub beyond: Option<Uuid>,
+    /// Newest first.
+    pub descending: bool,
+    /// How many.
+    pub limit: i64,
+}
+
+/// Some of them, by when they were bought.
+///
+/// # Errors
+/// As the database's.
+pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Subscription>, sqlx::Error> {
+    let Query { user_id, status, service, plan, beyond, descending, limit } = query;
+    // Ids sort by time.
+    let rows = subscriptions!(
+        "where ($1::uuid is null or s.user_id = $1) and ($2::text is null or s.status = $2) and ($3::text is null or s.service = $3)
+            and ($4::text is null or s.plan = $4) and ($5::uuid is null or case when $6 then s.id < $5 else s.id > $5 end)
+         order by case when $6 then s.id end desc, case when not $6 then s.id end limit $7",
+        *user_id,
+        status.map(Status::as_str),
+        service.as_deref(),
+        plan.as_deref(),
+        *beyond,
+        *descending,
+        *limit,
+    );
+    rows.fetch_all(db).await?.into_iter().map(Subscription::try_from).collect()
+}
