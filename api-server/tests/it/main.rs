@@ -8,6 +8,7 @@ mod catalog;
 mod catalog_writes;
 mod cluster;
 mod database;
+mod inspection;
 mod jobs;
 mod kubernetes;
 mod ledger;
