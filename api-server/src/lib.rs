@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod inspection;
 pub mod instances;
 pub mod jobs;
 pub mod ledger;

@@ -2,24 +2,33 @@
 
 use anyhow::{Context as _, Result};
 use api_server::{
+    clock,
     clock::Clock,
     cluster::Cluster,
     config::{self, ClusterMode},
     db, http,
+    inspection::{self, Part, Sources, report},
     ledger::{
         House, checkpoint,
         verify::{self, Difference, Report, Scope},
     },
+    payments::{
+        midtrans::{self, OrderId},
+        settle,
+    },
     serve::{self, Role},
+    subscriptions,
     users::{self, administration, email::Email},
 };
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use sqlx::PgPool;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
 /// How long one statement of a verification may take.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -50,6 +59,15 @@ enum Command {
     /// The books
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Compare the books, what was sold, the cluster and the gateway, and say what differs and what mends it. It only reads.
+    /// Ends with 0 where all agrees, 1 where something differs, 2 where something could not be looked at
+    Audit(Box<Audit>),
+    /// Subscriptions
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
+    /// Payments
+    #[command(subcommand)]
+    Payment(PaymentCommand),
     /// Print the OpenAPI document, or write it into a file
     Openapi {
         /// The file
@@ -79,6 +97,59 @@ enum Ledger {
         #[command(flatten)]
         database: config::Database,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct Audit {
+    /// How far back payments are compared with the gateway, such as 36h or 14d; all else is compared as a whole
+    #[arg(long, default_value = "3d", value_parser = crds::span::parse_span)]
+    since: SignedDuration,
+    /// How it is said
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    /// The cluster that is looked at
+    #[arg(long, env = "NAKHODA_CLUSTER", value_enum, default_value = "infer")]
+    cluster: ClusterMode,
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    midtrans: config::Midtrans,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum SubscriptionCommand {
+    /// Have the cluster told once more what a subscription's resource is to say; a worker does so at once
+    Retell {
+        /// The subscription
+        id: Uuid,
+        /// What the resource was told last, where that is newer than the subscription
+        #[arg(long, default_value_t = 0)]
+        above: i64,
+        #[command(flatten)]
+        database: config::Database,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PaymentCommand {
+    /// Ask the gateway about an order, and book what it says
+    Settle(Box<Settle>),
+}
+
+#[derive(Debug, clap::Args)]
+struct Settle {
+    /// The order, such as tu-0192a000000070008000000000000000
+    order: String,
+    #[command(flatten)]
+    settings: Serve,
 }
 
 #[derive(Debug, clap::Args)]
@@ -145,6 +216,11 @@ async fn main() -> Result<ExitCode> {
         Command::Admin(Admin::Create(create)) => make_administrator(*create).await?,
         Command::Ledger(Ledger::Verify { full, database }) => return verify(full, &database).await,
         Command::Ledger(Ledger::Checkpoint { database }) => write_checkpoint(&database).await?,
+        Command::Audit(audit) => return Ok(inspect(*audit).await),
+        Command::Subscription(SubscriptionCommand::Retell { id, above, database }) => {
+            retell(id, above, &database).await?;
+        }
+        Command::Payment(PaymentCommand::Settle(settle)) => settle_payment(*settle).await?,
         Command::Openapi { write: None } => print!("{}", http::openapi::text()),
         Command::Openapi { write: Some(path) } => std::fs::write(&path, http::openapi::text())
             .with_context(|| format!("can't write {}", path.display()))?,
@@ -183,6 +259,60 @@ async fn write_checkpoint(database: &config::Database) -> Result<()> {
             "no checkpoint is written: nothing came since the last, or some transaction lasts too long"
         ),
     }
+    Ok(())
+}
+
+/// What can't be begun is not looked at, and ends as such.
+async fn inspect(audit: Audit) -> ExitCode {
+    let output = audit.output;
+    let report = match look(audit).await {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("nothing could be looked at: {error:#}");
+            return report::Verdict::Unknown.code().into();
+        }
+    };
+    match output {
+        Output::Table => print!("{report}"),
+        Output::Json => println!("{}", serde_json::json!(report)),
+    }
+    report.verdict().code().into()
+}
+
+async fn look(audit: Audit) -> Result<report::Report> {
+    let Audit { since, output: _, cluster, database, midtrans } = audit;
+    let db = connect(&database).await?;
+    let gateway = midtrans::Client::new(&midtrans)?;
+    let now = Clock::system().now();
+    let since = clock::before(now, since);
+    let cluster = match cluster {
+        ClusterMode::Infer => Cluster::infer().await.map(Some),
+        ClusterMode::None => Ok(None),
+    };
+    let there = cluster.as_ref().ok().and_then(Option::as_ref);
+    let sources = Sources { db: &db, cluster: there, gateway: gateway.as_ref(), since, now };
+    let mut report = report::Report::new(now, since, inspection::inspect(sources).await);
+    if let Err(error) = cluster {
+        report.miss(Part::Cluster, &error.to_string());
+    }
+    Ok(report)
+}
+
+async fn retell(id: Uuid, above: i64, database: &config::Database) -> Result<()> {
+    let db = connect(database).await?;
+    let is_there = subscriptions::retell(&db, id, above, Clock::system().now()).await?;
+    anyhow::ensure!(is_there, "there is no subscription {id}");
+    println!("the cluster is told again of subscription {id} by the next worker that looks");
+    Ok(())
+}
+
+async fn settle_payment(order: Settle) -> Result<()> {
+    let Settle { order, settings } = order;
+    let attempt = OrderId::parse(&order).with_context(|| format!("`{order}`"))?.attempt();
+    let (state, _) = serve::build(settings.read()?, Cluster::none(), Clock::system())?;
+    db::check(&state.db).await?;
+    let done = settle::settle(&state, attempt, None, settle::Source::Told).await?;
+    println!("{order}: {}", if done.moved { "booked what was not known" } else { "nothing is new" });
     Ok(())
 }
 

@@ -2,3 +2,4 @@
 
 pub mod crossing;
 mod live;
+pub mod resource;

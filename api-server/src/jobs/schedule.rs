@@ -7,6 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 /// Each minute.
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
+/// How far replicas' clocks may be apart.
+const APART: SignedDuration = SignedDuration::from_mins(5);
+
 /// Something that is done every so often.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
@@ -45,6 +48,12 @@ fn following(due: Timestamp, every: SignedDuration, now: Timestamp) -> Timestamp
     clock::after(due, every.checked_mul(times).unwrap_or(SignedDuration::MAX))
 }
 
+/// Whether a schedule's next time is yet to come. One that lies further ahead than its rhythm was written by a clock that is wrong, and must
+/// not keep it from being done for years.
+fn is_to_come(due: Timestamp, every: SignedDuration, now: Timestamp) -> bool {
+    due > now && due <= clock::after(clock::after(now, every), APART)
+}
+
 /// Writes the jobs whose time has come; when to look again at the latest.
 ///
 /// # Errors
@@ -55,11 +64,11 @@ pub(super) async fn tick(state: &State, schedules: &[Schedule]) -> Result<Timest
     let mut next = clock::after(now, MINUTE);
     for Schedule { name, every, new } in schedules {
         let due = known.get(name).copied();
-        if let Some(due) = due.filter(|due| *due > now) {
+        if let Some(due) = due.filter(|due| is_to_come(*due, *every, now)) {
             next = next.min(due);
             continue;
         }
-        let then = following(due.unwrap_or(now), *every, now);
+        let then = following(due.unwrap_or(now).min(now), *every, now);
         let mut tx = state.db.begin().await?;
         // Whoever was here in between has written it.
         if store::move_on(&mut tx, name, due, then).await? {
@@ -92,6 +101,14 @@ mod tests {
         assert_eq!(next(100, 100_000), 100_000 + 60);
         assert_eq!(next(100, 100_001), 100_000 + 60);
         assert_eq!(next(100, 90), 160, "a clock that was set back");
+    }
+
+    #[test]
+    fn what_a_clock_far_ahead_has_written_keeps_nothing_from_being_done() {
+        let is_to_come = |due, now| is_to_come(at(due), MINUTE, at(now));
+        assert!(is_to_come(160, 100) && is_to_come(400, 100), "clocks are a little apart");
+        assert!(!is_to_come(100, 100) && !is_to_come(99, 100));
+        assert!(!is_to_come(1 << 33, 100), "years ahead");
     }
 
     proptest! {

@@ -28,7 +28,7 @@ const AWAY: Duration = Duration::from_secs(1);
 /// How many rows are handed over from the outbox at a time.
 const HANDED_OVER: i64 = 1000;
 /// How long a job is its worker's alone, counted from its last word.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// For how long the worker itself counts on that: it lets go before another may take.
 const SURE: Duration = Duration::from_secs(45);
 /// Between two words.
@@ -149,7 +149,7 @@ impl Worker {
             if room == 0 {
                 continue;
             }
-            let (begun, lease) = (Instant::now(), clock::after(now, LEASE));
+            let (begun, lease) = (Instant::now(), LEASE.as_secs_f64());
             let want = store::Want { queue, kinds: &self.kinds, most: number(room), now, lease };
             let mut jobs = store::take(db, &want).await?;
             if look.lost {
@@ -286,7 +286,7 @@ impl Worker {
                 () = quiet.cancelled() => return,
             }
             let (begun, (ids, attempts)) = (Instant::now(), self.hand.all());
-            let lease = clock::after(self.state.clock.now(), LEASE);
+            let lease = LEASE.as_secs_f64();
             // A connection may be dead without telling.
             let told = timeout(TOLD, store::live(&self.state.db, &ids, &attempts, lease)).await;
             pause = match told.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {

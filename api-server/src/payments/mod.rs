@@ -1,6 +1,7 @@
 //! Money in. A customer means to top up; an attempt has an order id of its own, stored before the gateway is called; what the gateway says of
 //! it is judged and booked, by whichever way it was learnt: a notification, the customer's wish, or our own asking.
 
+pub mod check;
 pub mod comparison;
 pub mod findings;
 pub mod inbox;

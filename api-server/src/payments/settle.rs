@@ -350,7 +350,7 @@ async fn keep(
 }
 
 /// What the judge needs to know.
-fn known(attempt: &Attempt, before: Option<&Payment>) -> Known {
+pub(super) fn known(attempt: &Attempt, before: Option<&Payment>) -> Known {
     let credited_by = before.and_then(|before| before.credited_by);
     let is_paid = matches!(attempt.status, Status::Completed | Status::Reversed);
     Known {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// How long until one looks again while waiting for the cluster, which says by itself when something happens: for what one might miss.
 const WAITING: SignedDuration = SignedDuration::from_secs(30);
-/// The same while money waits to go back.
+/// The shortest such pause while money waits to go back; it grows with the time for which it waits.
 const ENDING: SignedDuration = SignedDuration::from_secs(5);
 
 /// What the cluster says of the resource.
@@ -99,7 +99,10 @@ pub fn next(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
         };
     }
     match row.end {
-        Some(end) if end.fenced_at.is_none() => ending(row, seen, current, now),
+        Some(end) if end.fenced_at.is_none() => {
+            let pause = (now.duration_since(end.at) / 4).clamp(ENDING, WAITING);
+            ending(row, seen, current, clock::after(now, pause))
+        }
         _ => Step::Wait(None),
     }
 }
@@ -125,13 +128,12 @@ fn pending(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
 
 /// What is held is asked about once the operator says of that very generation that it is suspended; what the cluster does not have is
 /// asked about at once, since a cache may be behind; so is what somebody deletes, once the operator is done with it.
-fn ending(row: &Subscription, seen: Option<&Seen>, current: Option<&Seen>, now: Timestamp) -> Step {
-    let again = Step::Wait(Some(clock::after(now, ENDING)));
+fn ending(row: &Subscription, seen: Option<&Seen>, current: Option<&Seen>, again: Timestamp) -> Step {
     match (row.crossing.uid, seen, current) {
         (None, ..) | (Some(_), None, _) => Step::Fence,
         (_, _, Some(seen)) if seen.is_suspended => Step::Fence,
         (_, Some(seen), _) if seen.is_over => Step::Fence,
-        _ => again,
+        _ => Step::Wait(Some(again)),
     }
 }
 

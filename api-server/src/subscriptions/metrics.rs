@@ -1,6 +1,7 @@
 //! What is counted about subscriptions.
 
 use super::Status;
+use crate::inspection::{Difference, Kind};
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -23,8 +24,22 @@ struct Move {
     step: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Differing {
+    kind: &'static str,
+}
+
 /// What may happen to one; each begins at 0.
-const MOVES: [&str; 5] = ["bought", "activated", "cancelled", "given_up", "fenced"];
+const MOVES: [&str; 6] = ["bought", "activated", "cancelled", "given_up", "fenced", "retold"];
+/// What a sweep may find.
+const DIFFERENCES: [Kind; 6] = [
+    Kind::PaidNotRunning,
+    Kind::RunningNotPaid,
+    Kind::WrongPlan,
+    Kind::Orphan,
+    Kind::Overtaken,
+    Kind::RefundWaits,
+];
 
 /// How subscriptions stand.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +64,8 @@ pub struct Metrics {
     late: Gauge,
     unfenced: Gauge,
     failing: Gauge,
+    differing: Family<Differing, Gauge>,
+    swept: Gauge,
 }
 
 impl Default for Metrics {
@@ -61,9 +78,14 @@ impl Default for Metrics {
             late: Gauge::default(),
             unfenced: Gauge::default(),
             failing: Gauge::default(),
+            differing: Family::default(),
+            swept: Gauge::default(),
         };
         for step in MOVES {
             drop(metrics.moves.get_or_create(&Move { step }));
+        }
+        for kind in DIFFERENCES {
+            drop(metrics.differing.get_or_create(&Differing { kind: kind.as_str() }));
         }
         metrics
     }
@@ -99,6 +121,16 @@ impl Metrics {
             "Those whose next step has failed more than five times in a row",
             self.failing.clone(),
         );
+        registry.register(
+            "subscriptions_differing",
+            "Subscriptions and resources that do not agree, by what differs",
+            self.differing.clone(),
+        );
+        registry.register(
+            "subscriptions_swept_timestamp_seconds",
+            "When subscriptions were last compared with the cluster",
+            self.swept.clone(),
+        );
     }
 
     /// Something happened to one.
@@ -115,6 +147,16 @@ impl Metrics {
     pub fn activated(&self, now: Timestamp, bought: Timestamp) {
         self.moved("activated");
         self.provisioning.observe(now.duration_since(bought).as_secs_f64());
+    }
+
+    /// All were compared with the cluster.
+    pub fn swept(&self, found: &[Difference], now: Timestamp) {
+        for kind in DIFFERENCES {
+            let count = found.iter().filter(|one| one.kind == kind).count();
+            let kind = Differing { kind: kind.as_str() };
+            self.differing.get_or_create(&kind).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.swept.set(now.as_second());
     }
 
     /// As they stand.

@@ -10,6 +10,7 @@ pub mod price;
 pub mod quota;
 pub mod sales;
 pub mod store;
+pub mod sweep;
 pub mod work;
 
 use crate::money::Rupiah;
@@ -219,6 +220,15 @@ impl Subscription {
 /// As the database's.
 pub async fn live(db: &mut PgConnection, user_id: Uuid) -> Result<usize, sqlx::Error> {
     Ok(store::holdings(db, user_id).await?.len())
+}
+
+/// Has the cluster told once more what a subscription's resource is to say, in words newer than `above`; whether there is such a
+/// subscription.
+///
+/// # Errors
+/// As the database's.
+pub async fn retell(db: &PgPool, id: Uuid, above: i64, now: Timestamp) -> Result<bool, sqlx::Error> {
+    store::retell(db, id, None, above, now).await
 }
 
 /// How all subscriptions stand.

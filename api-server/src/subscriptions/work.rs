@@ -4,17 +4,21 @@
 use super::{
     FIRST_GRACE, Paid, Status, Subscription, cancel, life,
     life::{Seen, Step},
-    period, store,
+    period, store, sweep,
 };
 use crate::{
     clock,
+    cluster::watch::Change,
     instances::crossing::{self, CrossingError, Told},
     ledger::PostError,
     mail, random,
     state::State,
 };
-use futures::{StreamExt as _, stream};
-use jiff::SignedDuration;
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
@@ -23,15 +27,19 @@ use uuid::Uuid;
 
 /// Between two looks at whose time has come.
 const LOOK: Duration = Duration::from_secs(1);
-/// How many are taken at a time, and how many of those are worked on at once.
-const MOST: i64 = 32;
-const AT_ONCE: usize = 8;
-/// For how long one is taken: longer than all calls of one step may take.
-const TAKEN: SignedDuration = SignedDuration::from_secs(60);
+/// How many are looked after at once, of those whose time has come and of those that were woken. No more are taken than there is room for, so
+/// that none waits for another while its time runs out.
+const AT_ONCE: usize = 16;
+/// For how long one is taken, and after how long whoever has taken it stops: before another may take it.
+const TAKEN: Duration = Duration::from_mins(1);
+const SURE: Duration = Duration::from_secs(45);
 /// How many steps are made of one at a time; more than there are one after the other.
 const STEPS: usize = 8;
 /// The longest pause after a failure.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
+/// The pauses while something is not so yet, which the watch most often tells before.
+const NOT_YET: SignedDuration = SignedDuration::from_secs(2);
+const NOT_FOR_LONG: SignedDuration = SignedDuration::from_secs(30);
 /// When administrators are told that money waits to go back.
 pub const FENCE_LATE: SignedDuration = SignedDuration::from_mins(60);
 /// When administrators are told that a step fails: after that many times, one after the other.
@@ -53,27 +61,42 @@ enum StepError {
 
 /// Looks after all of them until told to stop.
 pub async fn run(state: Arc<State>, stop: CancellationToken) {
-    tokio::join!(follow_time(&state, &stop), follow_instances(&state, &stop), follow_tenants(&state, &stop));
+    tokio::join!(
+        follow_time(&state, &stop),
+        follow_instances(&state, &stop),
+        follow_tenants(&state, &stop),
+        sweep::run(&state, &stop),
+    );
 }
 
 async fn follow_time(state: &State, stop: &CancellationToken) {
+    let mut running = FuturesUnordered::new();
     while !stop.is_cancelled() {
-        let taken = match look(state).await {
-            Ok(taken) => taken,
-            Err(error) => {
-                tracing::warn!(%error, "subscriptions can't be looked after; it is tried again");
-                0
+        let room = AT_ONCE - running.len();
+        // It is not worth asking for one alone while others are under way.
+        if room >= AT_ONCE / 4 {
+            let holder = random::id(state.clock.now());
+            match take_due(state, holder, room).await {
+                Ok(taken) => running.extend(taken.into_iter().map(|id| look_after(state, id, holder))),
+                Err(error) => {
+                    tracing::warn!(%error, "subscriptions can't be looked after; it is tried again");
+                }
             }
-        };
-        if taken > 0 {
-            continue;
         }
         tokio::select! {
+            Some(()) = running.next() => {}
             () = state.subscriptions_are_due.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {}
         }
     }
+    // What was begun is ended.
+    while running.next().await.is_some() {}
+}
+
+async fn take_due(state: &State, holder: Uuid, room: usize) -> Result<Vec<Uuid>, sqlx::Error> {
+    let room = i64::try_from(room).unwrap_or(1);
+    store::take_due(&state.db, holder, state.clock.now(), TAKEN.as_secs_f64(), room).await
 }
 
 /// What happens to a resource is looked at at once; whoever was too slow to hear it all finds the rest by the time.
@@ -86,8 +109,7 @@ async fn follow_instances(state: &State, stop: &CancellationToken) {
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return None,
             };
-            let Ok(all) = instances.last_known() else { continue };
-            if let Some(id) = all.get(&change.key).and_then(|one| crossing::subscription_of(one)) {
+            if let Some(id) = changed_subscription(state, &change).await {
                 return Some((id, changes));
             }
         }
@@ -95,6 +117,19 @@ async fn follow_instances(state: &State, stop: &CancellationToken) {
     // What was begun is ended also where it is told to stop.
     let changed = changed.take_until(stop.cancelled());
     changed.for_each_concurrent(AT_ONCE, |id| look_at(state, id)).await;
+}
+
+/// Whose resource has changed; of one that is gone whoever has noted it knows.
+async fn changed_subscription(state: &State, change: &Change) -> Option<Uuid> {
+    if !change.is_gone {
+        let all = state.cluster.watches().instances.last_known().ok()?;
+        return crossing::subscription_of(all.get(&change.key)?);
+    }
+    let uid = Uuid::try_parse(&change.uid).ok()?;
+    let found = store::of_uid(&state.db, uid).await;
+    found
+        .inspect_err(|error| tracing::warn!(%error, "whose resource is gone can't be read; it is found a little later"))
+        .ok()?
 }
 
 /// A tenant whose namespace is ready has somebody who waits for it.
@@ -123,30 +158,24 @@ async fn follow_tenants(state: &State, stop: &CancellationToken) {
 }
 
 async fn look_at(state: &State, id: Uuid) {
-    let (now, holder) = (state.clock.now(), random::id(state.clock.now()));
-    match store::take(&state.db, id, holder, now, clock::after(now, TAKEN)).await {
+    let holder = random::id(state.clock.now());
+    match store::take(&state.db, id, holder, TAKEN.as_secs_f64()).await {
         Ok(true) => look_after(state, id, holder).await,
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "a subscription can't be looked at; it is tried again"),
     }
 }
 
-/// Looks after those whose time has come; how many there were.
-///
-/// # Errors
-/// As the database's.
-pub async fn look(state: &State) -> Result<usize, sqlx::Error> {
-    let (now, holder) = (state.clock.now(), random::id(state.clock.now()));
-    let ids = store::take_due(&state.db, holder, now, clock::after(now, TAKEN), MOST).await?;
-    let taken = ids.len();
-    stream::iter(ids).for_each_concurrent(AT_ONCE, |id| look_after(state, id, holder)).await;
-    Ok(taken)
-}
-
-/// Makes steps until there is nothing but waiting, and lets go.
+/// Makes steps until there is nothing but waiting, and lets go. What takes too long is cut off before another may begin with it.
 async fn look_after(state: &State, id: Uuid, holder: Uuid) {
-    if let Err(error) = steps(state, id, holder).await {
-        tracing::warn!(%error, subscription.id = %id, "a subscription can't be looked after; it is tried again");
+    match tokio::time::timeout(SURE, steps(state, id, holder)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, subscription.id = %id, "a subscription can't be looked after; it is tried again");
+        }
+        Err(_) => {
+            tracing::warn!(subscription.id = %id, "a look at a subscription took too long; it is tried again");
+        }
     }
 }
 
@@ -160,7 +189,7 @@ async fn steps(state: &State, id: Uuid, holder: Uuid) -> Result<(), sqlx::Error>
             store::let_go(&state.db, id, holder, version, until, None).await?;
             // What was seen while nobody else could take it has woken nobody.
             let is_same = crossing::find(&state.cluster, &row) == seen;
-            if is_same || !store::take(&state.db, id, holder, now, clock::after(now, TAKEN)).await? {
+            if is_same || !store::take(&state.db, id, holder, TAKEN.as_secs_f64()).await? {
                 return Ok(());
             }
             continue;
@@ -169,7 +198,7 @@ async fn steps(state: &State, id: Uuid, holder: Uuid) -> Result<(), sqlx::Error>
             Ok(true) => {}
             // Not yet: it is looked at again a little later.
             Ok(false) => {
-                let again = clock::after(now, SignedDuration::from_secs(2));
+                let again = clock::after(now, patience(&row, now));
                 return store::let_go(&state.db, id, holder, version, Some(again), None).await;
             }
             Err(error) => return failed(state, &row, holder, &error).await,
@@ -187,7 +216,8 @@ async fn failed(
     let is_waiting = matches!(error, StepError::Crossing(error) if error.is_waiting());
     let text: String = error.to_string().chars().take(1000).collect();
     if is_waiting {
-        let again = clock::after(state.clock.now(), SignedDuration::from_secs(5));
+        let now = state.clock.now();
+        let again = clock::after(now, patience(row, now));
         return store::let_go(&state.db, row.id, holder, row.crossing.desired_version, Some(again), None)
             .await;
     }
@@ -195,6 +225,12 @@ async fn failed(
     state.metrics.subscriptions.failed();
     let again = clock::after(state.clock.now(), pause(row.crossing.failures));
     store::let_go(&state.db, row.id, holder, row.crossing.desired_version, Some(again), Some(&text)).await
+}
+
+/// A quarter of the time for which it is waited for already.
+fn patience(row: &Subscription, now: Timestamp) -> SignedDuration {
+    let since = row.end.map_or(row.created_at, |end| end.at);
+    (now.duration_since(since) / 4).clamp(NOT_YET, NOT_FOR_LONG)
 }
 
 /// A second, two, four, and so on; some more or less, so that not all come back at once.

@@ -9,6 +9,7 @@ mod catalog_writes;
 mod cluster;
 mod crossing;
 mod database;
+mod inspection;
 mod jobs;
 mod kubernetes;
 mod ledger;

@@ -41,6 +41,8 @@ impl<K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + S
 pub struct View<K> {
     /// The objects. Until everything was read once there are none.
     pub contents: Arc<Contents<K>>,
+    /// How often everything was read as a whole.
+    pub lists: u64,
     is_complete: bool,
     heard: Option<Instant>,
 }
@@ -55,7 +57,7 @@ pub struct Cache<K> {
 
 impl<K: Watched> Cache<K> {
     fn new(away: &'static str) -> Self {
-        let view = View { contents: Arc::default(), is_complete: false, heard: None };
+        let view = View { contents: Arc::default(), lists: 0, is_complete: false, heard: None };
         Self { view: watch::Sender::new(view), changes: broadcast::Sender::new(CHANGES), away }
     }
 
@@ -145,7 +147,8 @@ impl<K: Watched> Cache<K> {
         let before = Arc::clone(&self.view.borrow().contents);
         let changes = contents.since(&before);
         self.view.send_modify(|view| {
-            *view = View { contents: Arc::new(contents), is_complete: true, heard: Some(Instant::now()) };
+            let (contents, lists) = (Arc::new(contents), view.lists + 1);
+            *view = View { contents, lists, is_complete: true, heard: Some(Instant::now()) };
         });
         self.tell(changes);
     }

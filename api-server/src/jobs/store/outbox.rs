@@ -46,7 +46,7 @@ pub(in crate::jobs) async fn look(db: &PgPool, now: Timestamp) -> Result<Look, s
         Look,
         "select exists (select from job_outbox) as \"outbox!\",
                 exists (select from jobs where state = 'PENDING' and queue = any($2) and run_at <= $1) as \"due!\",
-                exists (select from jobs where state = 'RUNNING' and lease_until <= $1) as \"lost!\"",
+                exists (select from jobs where state = 'RUNNING' and lease_until <= now()) as \"lost!\"",
         Time::from(now) as _,
         &Queue::ALL.iter().map(|queue| queue.as_str()).collect::<Vec<_>>() as &[&str],
     )

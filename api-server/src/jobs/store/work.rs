@@ -42,7 +42,8 @@ pub(in crate::jobs) struct Want<'a> {
     pub(in crate::jobs) kinds: &'a [&'static str],
     pub(in crate::jobs) most: i64,
     pub(in crate::jobs) now: Timestamp,
-    pub(in crate::jobs) lease: Timestamp,
+    /// For how many seconds, by the database's clock, which is the same for all replicas.
+    pub(in crate::jobs) lease: f64,
 }
 
 /// Takes jobs whose time has come. One whose key is being run waits until that has ended.
@@ -50,7 +51,7 @@ pub(in crate::jobs) async fn take(db: &PgPool, want: &Want<'_>) -> Result<Vec<Ta
     let Want { queue, kinds, most, now, lease } = want;
     sqlx::query_as!(
         Taken,
-        "update jobs set state = 'RUNNING', attempts = attempts + 1, started_at = $2, lease_until = $5
+        "update jobs set state = 'RUNNING', attempts = attempts + 1, started_at = $2, lease_until = now() + make_interval(secs => $5)
          where id = any(array(
              select j.id from jobs j
              where j.state = 'PENDING' and j.queue = $1 and j.run_at <= $2 and j.kind = any($3)
@@ -62,7 +63,7 @@ pub(in crate::jobs) async fn take(db: &PgPool, want: &Want<'_>) -> Result<Vec<Ta
         Time::from(*now) as _,
         kinds as &[&str],
         most,
-        Time::from(*lease) as _,
+        *lease,
     )
     .fetch_all(db)
     .await
@@ -77,16 +78,16 @@ pub(in crate::jobs) async fn take_lost(
     let Want { queue, kinds, most, now, lease } = want;
     sqlx::query_as!(
         Taken,
-        "update jobs set attempts = attempts + 1, started_at = $2, lease_until = $5
+        "update jobs set attempts = attempts + 1, started_at = $2, lease_until = now() + make_interval(secs => $5)
          where id = any(array(
-             select id from jobs where state = 'RUNNING' and lease_until <= $2 and queue = $1 and kind = any($3) and id <> all($6)
+             select id from jobs where state = 'RUNNING' and lease_until <= now() and queue = $1 and kind = any($3) and id <> all($6)
              order by lease_until limit $4 for update skip locked))
          returning id, position, kind, payload, attempts, allowed, greatest(run_at, created_at) as \"due_at!: Time\"",
         queue.as_str(),
         Time::from(*now) as _,
         kinds as &[&str],
         most,
-        Time::from(*lease) as _,
+        *lease,
         in_hand,
     )
     .fetch_all(db)
@@ -98,7 +99,7 @@ pub(in crate::jobs) async fn live(
     db: &PgPool,
     ids: &[Uuid],
     attempts: &[i32],
-    lease: Timestamp,
+    lease: f64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -108,10 +109,10 @@ pub(in crate::jobs) async fn live(
         "with mine as (
              select j.id from jobs j join unnest($1::uuid[], $2::integer[]) as held (id, attempts) using (id, attempts)
              where j.id = any($1) and j.state = 'RUNNING' order by j.id for update of j)
-         update jobs set lease_until = $3 where id = any(array(select id from mine)) returning id",
+         update jobs set lease_until = now() + make_interval(secs => $3) where id = any(array(select id from mine)) returning id",
         ids,
         attempts,
-        Time::from(lease) as _,
+        lease,
     )
     .fetch_all(db)
     .await

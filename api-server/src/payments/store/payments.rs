@@ -167,3 +167,37 @@ pub(in crate::payments) async fn keep_refund(
     .await
     .map(drop)
 }
+
+/// A top-up that was credited, and no payment of it is known.
+pub(in crate::payments) struct Uncovered {
+    pub(in crate::payments) number: i64,
+    pub(in crate::payments) user_id: Uuid,
+    pub(in crate::payments) amount: Rupiah,
+}
+
+/// Those that were credited since.
+pub(in crate::payments) async fn uncovered(
+    db: &PgPool,
+    since: Timestamp,
+) -> Result<Vec<Uncovered>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select t.number, t.user_id, t.amount from transactions t
+         where t.decided_at >= $1 and t.type = 'TOP_UP' and t.status = 'COMPLETED'
+           and not exists (select from gateway_payments p where p.credited_by = t.id)
+         order by t.number limit 1000",
+        Time::from(since) as _
+    );
+    let rows = rows.fetch_all(db).await?.into_iter();
+    rows.map(|row| Ok(Uncovered { number: row.number, user_id: row.user_id, amount: rupiah(row.amount)? }))
+        .collect()
+}
+
+/// Whether an administrator has settled what was found about a payment.
+pub(in crate::payments) async fn is_settled(db: &PgPool, gateway_id: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select exists (select from payment_findings where subject = $1 and settled_at is not null and kind <> 'MISSED_NOTIFICATION') as \"is_settled!\"",
+        gateway_id
+    )
+    .fetch_one(db)
+    .await
+}

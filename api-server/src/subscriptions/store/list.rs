@@ -1,7 +1,10 @@
 //! All SQL about lists of subscriptions.
 
 use super::{Row, subscriptions};
-use crate::subscriptions::{Status, Subscription};
+use crate::{
+    db::planned_anew,
+    subscriptions::{Status, Subscription},
+};
 use jiff_sqlx::Timestamp as Time;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -31,6 +34,7 @@ pub struct Query {
 /// As the database's.
 pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Subscription>, sqlx::Error> {
     let Query { user_id, status, service, plan, beyond, descending, limit } = query;
+    let mut db = planned_anew(db).await?;
     // Ids sort by time.
     let rows = subscriptions!(
         "where ($1::uuid is null or s.user_id = $1) and ($2::text is null or s.status = $2) and ($3::text is null or s.service = $3)
@@ -44,5 +48,25 @@ pub async fn list(db: &PgPool, query: &Query) -> Result<Vec<Subscription>, sqlx:
         *descending,
         *limit,
     );
+    let rows = rows.fetch_all(&mut *db).await?;
+    db.rollback().await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Those that may run, by id from one on.
+///
+/// # Errors
+/// As the database's.
+pub async fn in_place(db: &PgPool, after: Uuid, most: i64) -> Result<Vec<Subscription>, sqlx::Error> {
+    let rows = subscriptions!("where s.fenced_at is null and s.id > $1 order by s.id limit $2", after, most);
+    rows.fetch_all(db).await?.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Those of these ids.
+///
+/// # Errors
+/// As the database's.
+pub async fn with_ids(db: &PgPool, ids: &[Uuid]) -> Result<Vec<Subscription>, sqlx::Error> {
+    let rows = subscriptions!("where s.id = any($1)", ids);
     rows.fetch_all(db).await?.into_iter().map(Subscription::try_from).collect()
 }

@@ -5,9 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::Timestamp as Time;
 use sqlx::PgPool;
 
-/// How many there are of each status.
+/// How many there are of each status, of those that may run: the others are history, and ever more.
 pub(in crate::subscriptions) async fn standing(db: &PgPool) -> Result<Vec<(Status, i64)>, sqlx::Error> {
-    let rows = sqlx::query!("select status, count(*) as \"count!\" from subscriptions group by status");
+    let rows = sqlx::query!(
+        "select status, count(*) as \"count!\" from subscriptions where fenced_at is null group by status"
+    );
     let rows = rows.fetch_all(db).await?;
     Ok(rows.into_iter().filter_map(|row| Some((Status::of(&row.status)?, row.count))).collect())
 }

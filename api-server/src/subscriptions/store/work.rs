@@ -5,45 +5,50 @@ use jiff_sqlx::Timestamp as Time;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Takes one to look after it, unless another does; whether it is ours until then. What needs nobody is not taken.
+/// Takes one to look after it, unless another does; whether it is ours for so many seconds, by the database's clock, which is the same for
+/// all replicas. What needs nobody is not taken.
 pub(in crate::subscriptions) async fn take(
     db: &PgPool,
     id: Uuid,
     holder: Uuid,
-    now: Timestamp,
-    until: Timestamp,
+    seconds: f64,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update subscriptions set held_by = $2, held_until = $4 where id = $1 and (held_until is null or held_until <= $3)
+        "update subscriptions set held_by = $2, held_until = now() + make_interval(secs => $3)
+         where id = $1 and (held_until is null or held_until <= now())
              and (status = 'PENDING_DEPLOYMENT' or applied_version < desired_version or ended_at is not null and fenced_at is null)",
         id,
         holder,
-        Time::from(now) as _,
-        Time::from(until) as _,
+        seconds,
     );
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
-/// Takes those that are due.
+/// Takes those that are due, in the same way.
 pub(in crate::subscriptions) async fn take_due(
     db: &PgPool,
     holder: Uuid,
     now: Timestamp,
-    until: Timestamp,
+    seconds: f64,
     limit: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        "update subscriptions set held_by = $1, held_until = $3 where id in (
-             select id from subscriptions where look_at <= $2 and (held_until is null or held_until <= $2)
-             order by look_at limit $4 for update skip locked
-         ) returning id",
+        "update subscriptions set held_by = $1, held_until = now() + make_interval(secs => $3) where id = any(array(
+             select id from subscriptions where look_at <= $2 and (held_until is null or held_until <= now())
+             order by look_at limit $4 for update skip locked))
+         returning id",
         holder,
         Time::from(now) as _,
-        Time::from(until) as _,
+        seconds,
         limit,
     )
     .fetch_all(db)
     .await
+}
+
+/// The subscription whose resource that is.
+pub(in crate::subscriptions) async fn of_uid(db: &PgPool, uid: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("select id from subscriptions where uid = $1", uid).fetch_optional(db).await
 }
 
 /// Whatever somebody waits for in the cluster is looked at now.
@@ -123,4 +128,23 @@ pub(in crate::subscriptions) async fn let_go(
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Has the cluster told again, in words newer than `above`, unless something else was decided since `seen_version`; whether it is.
+pub(in crate::subscriptions) async fn retell(
+    db: &PgPool,
+    id: Uuid,
+    seen_version: Option<i64>,
+    above: i64,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update subscriptions set desired_version = greatest(desired_version, $3) + 1, look_at = $4
+         where id = $1 and desired_version = coalesce($2, desired_version)",
+        id,
+        seen_version,
+        above,
+        Time::from(now) as _,
+    );
+    Ok(done.execute(db).await?.rows_affected() == 1)
 }

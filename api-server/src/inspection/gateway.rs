@@ -1,0 +1,52 @@
+//! Top-ups beside what the gateway says of them.
+
+use super::{InspectionError, Kind, Looked, MOST};
+use crate::payments::{
+    check::{self, CheckError},
+    midtrans::{CallError, Client},
+};
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+use sqlx::PgPool;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// How many are read at a time, and how many of those are asked about at once.
+const PAGE: i64 = 64;
+const AT_ONCE: usize = 8;
+
+/// Asks about all that was begun or changed since, or about what differed before alone.
+pub(super) async fn look(
+    db: &PgPool,
+    gateway: Option<&Client>,
+    since: Timestamp,
+    only: Option<&BTreeSet<(Kind, String)>>,
+) -> Result<Looked, InspectionError> {
+    let mut looked = Looked { differences: check::uncovered(db, since).await?, ..Looked::default() };
+    let mut after = Uuid::nil();
+    loop {
+        let ids = check::attempts_since(db, since, after, PAGE).await?;
+        let Some(last) = ids.last() else { break };
+        after = *last;
+        let client = gateway.ok_or(InspectionError::NoGateway)?;
+        let is_wanted = |id: &Uuid| only.is_none_or(|only| is_among(only, *id));
+        let wanted: Vec<Uuid> = ids.into_iter().filter(is_wanted).collect();
+        let asked = stream::iter(wanted).map(|id| check::check(db, client, id)).buffer_unordered(AT_ONCE);
+        for one in asked.collect::<Vec<_>>().await {
+            looked.count += 1;
+            match one {
+                Ok(differences) => looked.differences.extend(differences),
+                Err(CheckError::Database(error)) => return Err(error.into()),
+                Err(CheckError::Gateway(error @ CallError::Unauthorised)) => return Err(error.into()),
+                Err(CheckError::Gateway(error)) => looked.missed.push(error.to_string()),
+            }
+        }
+        looked.differences.truncate(MOST);
+    }
+    Ok(looked)
+}
+
+fn is_among(only: &BTreeSet<(Kind, String)>, attempt: Uuid) -> bool {
+    let subject = check::subject(attempt);
+    only.iter().any(|(_, one)| *one == subject)
+}

@@ -1,0 +1,123 @@
+//! What mends a difference: a call, as it is typed.
+
+use crate::money::Rupiah;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use uuid::Uuid;
+
+/// What mends something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The cluster is told once more what a subscription's resource is to say, in words newer than that.
+    Retell {
+        /// The subscription.
+        subscription: Uuid,
+        /// What the resource was told last.
+        above: i64,
+    },
+    /// The subscription ends, and what was not used comes back. Whoever owns it does so; its data is kept for a while.
+    Cancel {
+        /// The subscription.
+        subscription: Uuid,
+    },
+    /// A resource goes; its data is kept for a while.
+    Delete {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A resource that somebody has made by hand loses what lets it run.
+    Disentitle {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Billing's hold of a resource goes.
+    Release {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// What still runs is looked for.
+    LookForPods {
+        /// The namespace.
+        namespace: String,
+        /// The resource's uid.
+        uid: Option<Uuid>,
+    },
+    /// The gateway is asked about an order, and what it says is booked.
+    Settle {
+        /// The order.
+        order_id: String,
+    },
+    /// A wallet is corrected, once somebody has looked.
+    Adjust {
+        /// Whose.
+        user: Uuid,
+        /// Whether money is given, or taken.
+        gives: bool,
+        /// How much.
+        amount: Rupiah,
+    },
+    /// Everything is read again, to see how far it goes.
+    VerifyBooks,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retell { subscription, above: 0 } => {
+                write!(to, "api-server subscription retell {subscription}")
+            }
+            Self::Retell { subscription, above } => {
+                write!(to, "api-server subscription retell {subscription} --above {above}")
+            }
+            Self::Cancel { subscription } => {
+                write!(
+                    to,
+                    "POST /api/v1/subscriptions/{subscription}/cancel (its owner; the rest of the price comes back)"
+                )
+            }
+            Self::Delete { namespace, name } => {
+                write!(to, "kubectl -n {namespace} delete serviceinstance {name}")
+            }
+            Self::Disentitle { namespace, name } => {
+                write!(
+                    to,
+                    "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/entitlement\"}}]'"
+                )
+            }
+            Self::Release { namespace, name } => {
+                write!(
+                    to,
+                    "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/holds/billing\"}}]'"
+                )
+            }
+            Self::LookForPods { namespace, uid: Some(uid) } => {
+                write!(to, "kubectl -n {namespace} get pods -o wide -l {}={uid}", crds::labels::INSTANCE)
+            }
+            Self::LookForPods { namespace, uid: None } => {
+                write!(to, "kubectl -n {namespace} get serviceinstances,pods -o wide")
+            }
+            Self::Settle { order_id } => write!(to, "api-server payment settle {order_id}"),
+            Self::Adjust { user, gives, amount } => {
+                let kind = if *gives { "CREDIT" } else { "DEBIT" };
+                write!(
+                    to,
+                    "POST /api/v1/admin/billing/adjustments {{\"user_id\":\"{user}\",\"kind\":\"{kind}\",\"amount\":{amount},\"reason\":\"…\"}}",
+                    amount = amount.get()
+                )
+            }
+            Self::VerifyBooks => write!(to, "api-server ledger verify --full"),
+        }
+    }
+}
+
+impl Serialize for Remedy {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
