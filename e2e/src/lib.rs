@@ -6,6 +6,7 @@
 
 #![expect(clippy::missing_errors_doc, reason = "an error here is a sentence for the person at the terminal")]
 
+pub mod api_client;
 pub mod api_process;
 pub mod apply;
 pub mod bench;
@@ -17,6 +18,7 @@ pub mod disk;
 pub mod identity;
 pub mod kubeconfig;
 pub mod mail_catcher;
+pub mod mail_folder;
 pub mod midtrans;
 pub mod money;
 pub mod operator_process;
@@ -31,3 +33,4 @@ pub mod scratch;
 pub mod story;
 pub mod tools;
 pub mod wait;
+pub mod walk;
