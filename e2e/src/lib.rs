@@ -26,6 +26,7 @@ pub mod people;
 pub mod pki;
 pub mod ports;
 pub mod postgres;
+pub mod postgres_proxy;
 pub mod process;
 pub mod proxy;
 pub mod repository;
