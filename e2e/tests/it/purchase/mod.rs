@@ -3,6 +3,7 @@
 
 mod buyer;
 mod crashes;
+mod deadlines;
 mod points;
 mod program;
 mod shop;
