@@ -139,22 +139,29 @@ impl<'a> Buyer<'a> {
     pub(super) async fn is_right(&self, phase: Phase) -> Result<()> {
         self.has_books(phase)?;
         self.has_mails(phase)?;
-        let (instances, pods) = (self.instances().await?, self.pods().await?);
-        let uid = self.shop.sql(&format!("select uid from subscriptions where user_id = '{}'", self.id))?;
         match phase {
-            Phase::Buy => {
-                let [one] = &instances[..] else { anyhow::bail!("{} instances", instances.len()) };
-                ensure!(one.uid() == Some(uid), "another resource than the one that was noted");
-                ensure!(one.is(conditions::AVAILABLE), "it is ACTIVE and not Available");
-            }
+            Phase::Buy => self.has_one_instance().await,
             Phase::Cancel => {
+                let pods = self.pods().await?;
                 ensure!(pods == 0, "{pods} pods are left");
-                let left: Vec<_> =
-                    instances.iter().filter(|one| one.metadata.deletion_timestamp.is_none()).collect();
+                let mut left = self.instances().await?;
+                left.retain(|one| one.metadata.deletion_timestamp.is_none());
                 ensure!(left.is_empty(), "{} instances are left", left.len());
+                Ok(())
             }
         }
-        Ok(())
+    }
+
+    /// One instance, the one that was noted, which serves: what it was told last is looked at a moment later.
+    async fn has_one_instance(&self) -> Result<()> {
+        let uid = self.shop.sql(&format!("select uid from subscriptions where user_id = '{}'", self.id))?;
+        wait::until("what is ACTIVE to be Available", BOUND, async || {
+            let instances = self.instances().await?;
+            let [one] = &instances[..] else { anyhow::bail!("{} instances", instances.len()) };
+            ensure!(one.uid().as_ref() == Some(&uid), "another resource than the one that was noted");
+            Ok(one.is(conditions::AVAILABLE).then_some(()))
+        })
+        .await
     }
 
     fn has_books(&self, phase: Phase) -> Result<()> {
