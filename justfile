@@ -8,6 +8,10 @@ up *arguments:
 down *arguments:
     cargo dev down {{ arguments }}
 
+# Walk the main story once more beside a running `up`, as a new customer
+story:
+    cargo dev story
+
 # What runs, and where
 status:
     cargo dev status

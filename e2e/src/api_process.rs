@@ -1,18 +1,15 @@
 //! The API server as a process of this machine, on a database that it may use and not change.
 
 use std::ffi::OsString;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use http::StatusCode;
 
+use crate::api_client::ApiClient;
 use crate::process::{self, Process, Spec};
 use crate::{ports, wait};
 
@@ -22,8 +19,6 @@ pub const SERVICE_ACCOUNT: &str = "nakhoda-api-server";
 pub const PROGRAM: &str = "NAKHODA_API_SERVER";
 /// How long it may take until it is ready.
 const READY: Duration = Duration::from_mins(1);
-/// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// How to run one.
 #[derive(Clone, Debug)]
@@ -46,11 +41,31 @@ pub struct Settings<'a> {
     pub logs: &'a Path,
 }
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It serves, and does the background work.
+    #[default]
+    Both,
+    /// It serves alone.
+    Api,
+    /// It does the background work alone, and tells how it is.
+    Worker,
+}
+
 /// A running API server. Dropping it stops it.
 #[derive(Debug)]
 pub struct ApiServer {
     process: Process,
-    address: String,
+    client: ApiClient,
+}
+
+impl Deref for ApiServer {
+    type Target = ApiClient;
+
+    fn deref(&self) -> &ApiClient {
+        &self.client
+    }
 }
 
 /// The program to test: what `cargo dev test` built, else the one beside the running test's.
@@ -101,19 +116,37 @@ impl Settings<'_> {
     }
 }
 
+impl Role {
+    /// The name of its log, and how the program is told.
+    fn command(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Both => ("api-server", &["serve"]),
+            Self::Api => ("api-server", &["serve", "--no-worker"]),
+            Self::Worker => ("api-worker", &["worker"]),
+        }
+    }
+}
+
 impl ApiServer {
     /// Starts one and waits until it is ready.
     pub async fn start(settings: &Settings<'_>) -> Result<Self> {
+        Self::start_as(Role::Both, settings).await
+    }
+
+    /// The same, of one that does only this.
+    pub async fn start_as(role: Role, settings: &Settings<'_>) -> Result<Self> {
         let port = settings.port.map_or_else(ports::free, Ok)?;
         let address = format!("127.0.0.1:{port}");
+        let (name, verb) = role.command();
+        let listen = ["--listen".into(), address.clone().into()];
         let process = Process::spawn(Spec {
-            name: "api-server".to_owned(),
+            name: name.to_owned(),
             program: settings.program.to_owned(),
-            args: vec!["serve".into(), "--listen".into(), address.clone().into()],
+            args: verb.iter().map(OsString::from).chain(listen).collect(),
             env: settings.env(),
             logs: settings.logs.to_owned(),
         })?;
-        let server = Self { process, address };
+        let server = Self { process, client: ApiClient::new(format!("http://{address}")) };
         wait::until("the API server to be ready", READY, async || {
             server.process.check()?;
             let answer = server.call("GET", "/readyz", None, None).await;
@@ -126,68 +159,5 @@ impl ApiServer {
     /// The program.
     pub fn process(&self) -> &Process {
         &self.process
-    }
-
-    /// Its address for people.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Calls it with JSON, as the holder of an access token or as nobody.
-    pub async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, Value)> {
-        let (status, _, answer) = self.exchange(method, path, token, &[], body).await?;
-        Ok((status, answer))
-    }
-
-    /// The same with headers of the request, and those of the answer.
-    pub async fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        headers: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, HeaderMap, Value)> {
-        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(token) = token {
-            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let sent = match body {
-            Some(body) => {
-                request = request.header(http::header::CONTENT_TYPE, "application/json");
-                Full::new(Bytes::from(serde_json::to_vec(body)?)).boxed()
-            }
-            None => Empty::new().boxed(),
-        };
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let answered =
-            wait::within("the API server's answer", ANSWER, client.request(request.body(sent)?)).await?;
-        let (parts, body) = answered.into_parts();
-        let bytes = body.collect().await?.to_bytes();
-        Ok((parts.status, parts.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
-    }
-
-    /// Calls it and takes nothing but success.
-    pub async fn must(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Value> {
-        let (status, answer) = self.call(method, path, token, body).await?;
-        if !status.is_success() {
-            bail!("{method} {path}: {status}: {answer}");
-        }
-        Ok(answer)
     }
 }

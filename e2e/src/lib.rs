@@ -6,6 +6,7 @@
 
 #![expect(clippy::missing_errors_doc, reason = "an error here is a sentence for the person at the terminal")]
 
+pub mod api_client;
 pub mod api_process;
 pub mod apply;
 pub mod bench;
@@ -17,6 +18,7 @@ pub mod disk;
 pub mod identity;
 pub mod kubeconfig;
 pub mod mail_catcher;
+pub mod mail_folder;
 pub mod midtrans;
 pub mod money;
 pub mod operator_process;
@@ -24,6 +26,7 @@ pub mod people;
 pub mod pki;
 pub mod ports;
 pub mod postgres;
+pub mod postgres_proxy;
 pub mod process;
 pub mod proxy;
 pub mod repository;
@@ -31,3 +34,4 @@ pub mod scratch;
 pub mod story;
 pub mod tools;
 pub mod wait;
+pub mod walk;

@@ -11,6 +11,7 @@ mod sqlx;
 mod stage;
 mod state;
 mod status;
+mod story;
 mod test;
 mod up;
 mod with_api;
@@ -43,6 +44,8 @@ enum Verb {
     },
     /// What runs, and where
     Status,
+    /// Walk the main story once more beside a running `up`, as a new customer, and cancel in the end
+    Story,
     /// The log of a program: operator, kube-apiserver, etcd, …
     Logs {
         /// The program; without it, the names there are
@@ -102,6 +105,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::Up(options) => Box::pin(up::run(options)).await,
         Verb::Down { purge } => down::run(purge).await,
         Verb::Status => status::run().await,
+        Verb::Story => Box::pin(story::run()).await,
         Verb::Logs { name, follow } => logs::run(name.as_deref(), follow),
         Verb::Bench(options) => Box::pin(bench::run(options)).await,
         Verb::BenchLogins { seconds } => Box::pin(bench::logins(Duration::from_secs(seconds))).await,

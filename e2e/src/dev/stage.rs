@@ -13,7 +13,7 @@ use crate::story::Story;
 use crate::tools::{self, Tools};
 
 /// Said beside every claim about a pod that is only simulated.
-const SIMULATED: &str = " (on simulated nodes: KWOK says so, no container runs)";
+pub(super) const SIMULATED: &str = " (on simulated nodes: KWOK says so, no container runs)";
 
 /// Where the story plays: on a control plane started here, or on somebody's cluster.
 pub(super) struct Stage {

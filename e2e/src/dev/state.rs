@@ -1,6 +1,6 @@
-//! What a running `up` leaves in `.dev/` for the other commands: its lock and its programs.
+//! What a running `up` leaves in `.dev/` for the other commands: its lock, its programs, its doors.
 
-use std::fs::{File, OpenOptions, create_dir_all, read_to_string, write};
+use std::fs::{File, OpenOptions, create_dir_all, read_to_string, remove_file, write};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,19 @@ use crate::repository;
 /// The folder of all state.
 pub(super) fn dir() -> PathBuf {
     repository::root().join(".dev")
+}
+
+/// Where to find what an `up` runs for people, once it does.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Doors {
+    /// The address of the API.
+    pub(super) api: String,
+    /// The address of the payment gateway's stand-in.
+    pub(super) gateway: String,
+    /// The folder in which every mail is a file.
+    pub(super) mails: PathBuf,
+    /// Whether pods only seem to run.
+    pub(super) simulated: bool,
 }
 
 /// Held by the one `up` of a working copy for as long as it runs.
@@ -63,6 +76,31 @@ pub(super) fn holder(dir: &Path) -> Result<Option<i32>> {
     let mut pid = String::new();
     file.read_to_string(&mut pid)?;
     Ok(pid.trim().parse().ok())
+}
+
+impl Doors {
+    /// Those of the `up` that runs; none while it starts.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>> {
+        match read_to_string(doors(dir)) {
+            Ok(text) => serde_json::from_str(&text).map(Some).context(".dev/doors.json can't be read"),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Notes them.
+    pub(super) fn write(&self, dir: &Path) -> Result<()> {
+        write(doors(dir), serde_json::to_vec_pretty(self)?).context("cannot write .dev/doors.json")
+    }
+
+    /// Forgets those of an earlier `up`.
+    pub(super) fn forget(dir: &Path) {
+        // There may be none.
+        let _ = remove_file(doors(dir));
+    }
+}
+
+fn doors(dir: &Path) -> PathBuf {
+    dir.join("doors.json")
 }
 
 /// Notes the programs of this `up`.
@@ -120,7 +158,23 @@ fn start_time(pid: i32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lock, holder};
+    use super::{Doors, Lock, holder};
+
+    #[test]
+    fn doors_are_found_until_they_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Doors::read(dir.path()).unwrap().is_none());
+        let doors = Doors {
+            api: "http://127.0.0.1:1".to_owned(),
+            gateway: "http://127.0.0.1:2".to_owned(),
+            mails: dir.path().join("mails"),
+            simulated: true,
+        };
+        doors.write(dir.path()).unwrap();
+        assert_eq!(Doors::read(dir.path()).unwrap().unwrap().mails, doors.mails);
+        Doors::forget(dir.path());
+        assert!(Doors::read(dir.path()).unwrap().is_none());
+    }
 
     #[test]
     fn a_second_up_is_told_of_the_first() {

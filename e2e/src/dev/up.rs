@@ -11,9 +11,11 @@ use super::stage::Stage;
 use super::{Only, cargo, own_cluster, preflight, sample, state};
 use crate::charts::{self, NAMESPACE};
 use crate::identity::Actor;
+use crate::mail_folder::MailFolder;
 use crate::operator_process::{Operator, SERVICE_ACCOUNT, Settings};
-use crate::people::{Customer, People, Start, Where};
+use crate::people::{ADMINISTRATOR, PASSWORD, People, Start, Where};
 use crate::story::Story;
+use crate::walk::Walk;
 use crate::{api_process, disk, process, repository};
 
 /// Free space a running control plane wants, in bytes.
@@ -57,6 +59,7 @@ async fn start(options: &Options, dir: &Path, story: Story) -> Result<()> {
     for name in state::clean_up(dir) {
         story.step(format!("ended {name}, left by an earlier run that was killed"));
     }
+    state::Doors::forget(dir);
     preflight::check(story)?;
     disk::require_free(dir, ROOM, "the control plane's data and logs")?;
     let stage = match own_cluster::select(options.context.as_deref(), options.yes, &dir.join("own"))? {
@@ -111,9 +114,11 @@ async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<(Operator, Peop
         let variables = [("NAKHODA_OPERATOR_URL", address), ("NAKHODA_API_URL", people.api.url())];
         stage.cluster.write_env(&dir.join("env"), &variables)?;
     }
-    let customer = people.walk(story).await?;
+    let walk = open_doors(stage, &people, dir)?;
+    people.walk_administrator().await?;
+    story.step(format!("administrator {ADMINISTRATOR} can log in (password: {PASSWORD})"));
     tokio::select! {
-        walked = walk(stage, &people, &customer, story) => {
+        walked = walk_all(stage, &walk, story) => {
             match walked {
                 Ok(instance) => tell_what_next(stage, &people, &instance, story),
                 Err(error) => tell_what_failed(&operator, &error, story),
@@ -124,11 +129,35 @@ async fn play(stage: &Stage, dir: &Path, story: Story) -> Result<(Operator, Peop
     }
 }
 
-/// What administrators and tools apply, then what a customer buys.
-async fn walk(stage: &Stage, people: &People, customer: &Customer, story: Story) -> Result<ServiceInstance> {
+/// A customer comes in, administrators and tools apply what they apply, then the customer buys.
+async fn walk_all(stage: &Stage, walk: &Walk, story: Story) -> Result<ServiceInstance> {
+    let customer = walk.come_in(story).await?;
     let instance = sample::walk(&stage.cluster, story, stage.simulated()).await?;
-    people.walk_purchase(story, customer, stage.simulated()).await?;
+    walk.buy(story, &customer).await?;
     Ok(instance)
+}
+
+/// Notes where this story's doors are, for `cargo dev story`.
+fn open_doors(stage: &Stage, people: &People, dir: &Path) -> Result<Walk> {
+    let mails = dir.join("mails");
+    if mails.exists() {
+        std::fs::remove_dir_all(&mails)?;
+    }
+    people.mail.keep_in(&mails)?;
+    let simulated = stage.control_plane.is_some();
+    let doors = state::Doors {
+        api: people.api.url(),
+        gateway: people.gateway.url().to_owned(),
+        mails: mails.clone(),
+        simulated,
+    };
+    doors.write(dir)?;
+    Ok(Walk {
+        api: (*people.api).clone(),
+        mails: MailFolder::new(mails),
+        gateway: people.gateway.control()?,
+        simulated: stage.simulated(),
+    })
 }
 
 async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
@@ -174,6 +203,7 @@ fn tell_what_next(stage: &Stage, people: &People, instance: &crds::ServiceInstan
         "the payment gateway's stand-in, whose pages of top-ups can be paid by hand: {}",
         people.gateway.url()
     ));
+    story.detail("cargo dev story walks all of it again, as a new customer who cancels in the end");
     story.detail("cargo dev status · cargo dev logs operator · cargo dev logs api-server");
     story.detail("Ctrl-C stops everything");
 }

@@ -12,6 +12,7 @@ mod leader;
 mod lifecycle;
 mod nodes;
 mod policies;
+mod purchase;
 mod reasons;
 mod retention;
 mod samples;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod planted;
+mod toil;
 
 use std::sync::LazyLock;
 

@@ -8,9 +8,8 @@ use futures::future::try_join_all;
 
 use super::life::{Life, Step};
 use super::reference::{Reference, reference};
-use super::write::Write;
 use super::{operator, prints, stays_quiet};
-use crate::world::{BOUND, RunningOperator, World, block_on};
+use crate::world::{BOUND, RunningOperator, World, Write, block_on};
 
 /// How long a write may take to come.
 const COMES: Duration = Duration::from_secs(10);
@@ -110,7 +109,7 @@ async fn killed(
     expected: &str,
 ) -> Result<bool> {
     let before = life.data().await?;
-    let rule = world.proxy().add_rule(case.write.rule(operator, life, case.action.clone()));
+    let rule = world.proxy().add_rule(case.write.rule(life.place(), case.action.clone()));
     life.perform(step).await?;
     tokio::select! {
         // Counted below.

@@ -120,7 +120,7 @@ async fn one_step(
     let undisturbed = &reference[&step];
     let (data, mark, begun) = (life.data().await?, world.proxy().log().mark(), Instant::now());
     let write = undisturbed.writes.get(plan.index);
-    let rule = write.map(|write| world.proxy().add_rule(write.rule(operator, life, plan.action.clone())));
+    let rule = write.map(|write| world.proxy().add_rule(write.rule(life.place(), plan.action.clone())));
     life.perform(step).await?;
     life.is_as(step, &undisturbed.state, plan.lasts() + CONVERGES).await?;
     life.is_counted(step).await?;

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::catalogue::{sell, sell_larger};
 use super::{dns, roomy};
-use crate::world::{BOUND, Instance, RunningOperator, Tenant, World, is_settled_in};
+use crate::world::{BOUND, Instance, Place, RunningOperator, Tenant, World, is_settled_in};
 
 /// What happens to an instance, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,6 +193,11 @@ impl Life {
         self.again.delete().await?;
         self.again.gone(BOUND).await?;
         self.counts(0).await
+    }
+
+    /// Where it is lived.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { namespace: self.namespace(), name: &self.name }
     }
 
     /// The masked state of its namespace and tenant.

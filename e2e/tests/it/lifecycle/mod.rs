@@ -8,7 +8,6 @@ mod data;
 mod errors;
 mod life;
 mod reference;
-mod write;
 
 use std::time::Duration;
 

@@ -12,8 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::life::{Life, Step};
 use super::operator;
-use super::write::Write;
-use crate::world::{BOUND, RunningOperator, World, block_on};
+use crate::world::{BOUND, RunningOperator, World, Write, block_on};
 
 /// How many lives are compared: what differs between them is chance.
 const LIVES: usize = 3;
@@ -67,7 +66,7 @@ async fn run(world: &World, operator: &RunningOperator) -> Result<Reference> {
             let calls = life.writes(world, operator, before);
             let (done, not): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(Call::is_committed);
             refused.extend(not.iter().map(ToString::to_string));
-            traces.push(Write::all(&done));
+            traces.push(Write::all(&done, life.place()));
         }
         traces.sort_by_key(Vec::len);
         let writes = traces.pop().unwrap_or_default();

@@ -8,6 +8,7 @@ mod quota;
 mod sale;
 mod snapshot;
 mod tenant;
+mod write;
 
 use std::fs::{create_dir_all, read_dir, remove_dir_all};
 use std::future::Future;
@@ -41,6 +42,7 @@ pub use instance::{Instance, is_settled_in};
 pub use operator::{RunningOperator, Setup};
 pub use sale::{sell, sell_plan, sell_template, small};
 pub use tenant::Tenant;
+pub use write::{Place, Write};
 
 /// How long anything may take that is not what a story is about.
 pub const BOUND: Duration = Duration::from_mins(1);
