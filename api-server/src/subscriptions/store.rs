@@ -153,6 +153,20 @@ pub async fn find_own(
     found.map(Subscription::try_from).transpose()
 }
 
+/// Somebody's that may still run, and those that have some resources.
+///
+/// # Errors
+/// As the database's.
+pub async fn of_resources(
+    db: impl PgExecutor<'_>,
+    user_id: Uuid,
+    uids: &[Uuid],
+) -> Result<Vec<Subscription>, sqlx::Error> {
+    let found =
+        subscriptions!("where s.user_id = $1 and (s.fenced_at is null or s.uid = any($2))", user_id, uids);
+    found.fetch_all(db).await?.into_iter().map(Subscription::try_from).collect()
+}
+
 /// The same, locked until the transaction's end.
 ///
 /// # Errors
@@ -291,7 +305,7 @@ pub(super) async fn insert(db: &mut PgConnection, new: &Subscription) -> Result<
     .map(drop)
 }
 
-/// Changes what its owner decides of the row.
+/// Changes what its owner decides of the row. The cluster is to be told of a new name.
 ///
 /// # Errors
 /// As the database's.
@@ -300,11 +314,19 @@ pub async fn change(
     id: Uuid,
     name: &str,
     auto_renew: bool,
+    now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!("update subscriptions set name = $2, auto_renew = $3 where id = $1", id, name, auto_renew)
-        .execute(db)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "update subscriptions set name = $2, auto_renew = $3, desired_version = desired_version + case when name = $2 then 0 else 1 end,
+             look_at = case when name = $2 then look_at else $4 end where id = $1",
+        id,
+        name,
+        auto_renew,
+        Time::from(now) as _,
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Begins the first period of one that is locked. The cluster is to be told.

@@ -18,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use url::form_urlencoded;
 
-const CATALOGUE: &str = "nakhoda-catalogue";
 /// Objects of a page, so that lists have several.
 const PAGE: usize = 3;
 
@@ -87,6 +86,22 @@ impl Kubernetes {
         self.wake.send_replace(kept.version);
     }
 
+    /// Lets the operator say something of an object.
+    pub async fn set_status(&self, plural: &str, namespace: &str, name: &str, status: Value) {
+        let mut kept = self.kept.lock().await;
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        let mut object = kept.objects[&place].clone();
+        object["status"] = status;
+        kept.put(object);
+        self.wake.send_replace(kept.version);
+    }
+
+    /// An object of a namespace as it is there.
+    pub async fn get_in(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        self.kept.lock().await.objects.get(&place).cloned()
+    }
+
     /// An object as it is there.
     pub async fn get(&self, plural: &str, name: &str) -> Option<Value> {
         let place = (plural.to_owned(), String::new(), name.to_owned());
@@ -123,9 +138,9 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 impl Kept {
     fn put(&mut self, mut object: Value) -> Value {
         self.version += 1;
-        let plural = format!("{}s", text(&object, "/kind").to_lowercase());
+        let kind = text(&object, "/kind").to_lowercase();
         let place = (
-            plural,
+            if kind == "podmetrics" { kind } else { format!("{kind}s") },
             text(&object, "/metadata/namespace").to_owned(),
             text(&object, "/metadata/name").to_owned(),
         );
@@ -156,10 +171,17 @@ impl Kept {
     }
 
     /// A list; whoever wants pages gets small ones.
-    fn list(&self, plural: &str, in_pages: bool, begin: Option<&str>) -> Value {
-        let begin: usize = begin.and_then(|begin| begin.parse().ok()).unwrap_or_default();
-        let of_kind = self.objects.iter().filter(|(place, _)| place.0 == plural).map(|(_, object)| object);
-        let all: Vec<&Value> = of_kind.collect();
+    fn list(&self, plural: &str, namespace: &str, query: &BTreeMap<String, String>) -> Value {
+        let begin = query.get("continue").and_then(|begin| begin.parse::<usize>().ok()).unwrap_or_default();
+        let in_pages = query.contains_key("limit");
+        let label = query.get("labelSelector").and_then(|selector| selector.split_once('='));
+        let is_meant = |place: &Place, object: &Value| {
+            place.0 == plural
+                && (namespace.is_empty() || place.1 == namespace)
+                && label.is_none_or(|(name, value)| object["metadata"]["labels"][name] == value)
+        };
+        let of_kind = self.objects.iter().filter(|(place, object)| is_meant(place, object));
+        let all: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
         let end = if in_pages { all.len().min(begin + PAGE) } else { all.len() };
         let next = if end < all.len() { end.to_string() } else { String::new() };
         json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "List", "items": all[begin..end],
@@ -167,7 +189,15 @@ impl Kept {
     }
 
     /// An apply: what is sent is put over what is there, unless somebody else has it.
-    fn apply(&mut self, place: &Place, sent: &Value, force: bool, dry_run: bool) -> Result<Value, Refusal> {
+    fn apply(
+        &mut self,
+        place: &Place,
+        sent: &Value,
+        query: &BTreeMap<String, String>,
+    ) -> Result<Value, Refusal> {
+        let manager = query.get("fieldManager").cloned().unwrap_or_default();
+        let force = query.get("force").is_some_and(|force| force == "true");
+        let dry_run = query.contains_key("dryRun");
         let old = self.objects.get(place).cloned();
         let (version, known) = (text(sent, "/metadata/resourceVersion"), old.as_ref());
         let current = known.map(|old| text(old, "/metadata/resourceVersion").to_owned()).unwrap_or_default();
@@ -190,17 +220,22 @@ impl Kept {
             return Err(refusal(StatusCode::CONFLICT, "Conflict", &json!(conflicts)));
         }
         // What this manager said before and says no more goes, where nobody else says it.
-        let said = object["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].as_object().cloned();
+        let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let (before, others): (Vec<Value>, Vec<Value>) =
+            entries.into_iter().partition(|entry| text(entry, "/manager") == manager);
+        let has =
+            |entry: &Value, field: &str| entry["fieldsV1"]["f:spec"].get(format!("f:{field}")).is_some();
         let is_left_out = |field: &str| {
-            let was_said = said.as_ref().is_some_and(|said| said.contains_key(&format!("f:{field}")));
-            was_said && !fields.contains_key(field) && !is_foreign(field)
+            let is_said = others.iter().any(|entry| has(entry, field)) || is_foreign(field);
+            before.iter().any(|entry| has(entry, field)) && !fields.contains_key(field) && !is_said
         };
         let spec = object["spec"].as_object().cloned().unwrap_or_default();
         let stays = spec.into_iter().filter(|(field, _)| !is_left_out(field));
         object["spec"] = stays.chain(fields.clone()).collect();
         let ours: Map<String, Value> = fields.keys().map(|field| (format!("f:{field}"), json!({}))).collect();
-        object["metadata"]["managedFields"] = json!([{"manager": CATALOGUE, "operation": "Apply",
-            "fieldsType": "FieldsV1", "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}}]);
+        let ours = json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1",
+            "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}});
+        object["metadata"]["managedFields"] = others.into_iter().chain([ours]).collect();
         if place.2.contains("refused") {
             let causes = json!([{"field": "spec.displayName", "reason": "FieldValueInvalid", "message": "is refused"}]);
             return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", &causes));
@@ -225,11 +260,15 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
     let query: BTreeMap<String, String> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let path: Vec<&str> = parts.uri.path().split('/').skip(4).collect();
+    // The core's group has no name.
+    let named = if parts.uri.path().starts_with("/api/") { 3 } else { 4 };
+    let path: Vec<&str> = parts.uri.path().split('/').skip(named).collect();
     let (namespace, rest) = match &path[..] {
         ["namespaces", namespace, rest @ ..] => (*namespace, rest),
         rest => ("", rest),
     };
+    let measures = parts.uri.path().starts_with("/apis/metrics.k8s.io/");
+    let rest = if measures { &["podmetrics"][..] } else { rest };
     let mut kept = this.kept.lock().await;
     if kept.is_away {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));
@@ -241,9 +280,7 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
             drop(kept);
             return watching(this, plural, &query);
         }
-        (&Method::GET, [plural]) => {
-            Ok(kept.list(plural, query.contains_key("limit"), query.get("continue").map(String::as_str)))
-        }
+        (&Method::GET, [plural]) => Ok(kept.list(plural, namespace, &query)),
         (&Method::POST, [_]) => {
             let plural = rest[0].to_owned();
             let place = (plural, namespace.to_owned(), text(&sent, "/metadata/name").to_owned());
@@ -262,12 +299,7 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
                 Method::GET => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE if dry_run => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE => kept.delete(&place).ok_or_else(missing),
-                _ => kept.apply(
-                    &place,
-                    &sent,
-                    query.get("force").is_some_and(|force| force == "true"),
-                    dry_run,
-                ),
+                _ => kept.apply(&place, &sent, &query),
             }
         }
         _ => Err(refusal(StatusCode::NOT_FOUND, "NotFound", &json!([]))),
