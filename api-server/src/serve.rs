@@ -4,7 +4,8 @@ use crate::{
     clock::Clock,
     cluster::{self, Cluster},
     config, db,
-    http::{self, rate::Leases},
+    http::{self, rate::Leases, streams::Streams},
+    instances::usage::Readings,
     jobs::{registry::Registry, worker::Worker},
     ledger,
     mail::{
@@ -106,6 +107,9 @@ pub fn build(
         metrics: Metrics::default(),
         payments: Payments::new(&midtrans, &methods)?,
         wallets: Queue::default(),
+        readings: Readings::default(),
+        streams: Streams::default(),
+        stopping: CancellationToken::new(),
         subscriptions_are_due: tokio::sync::Notify::new(),
         mail_is_due: tokio::sync::Notify::new(),
         jobs_are_due: tokio::sync::Notify::new(),
@@ -137,6 +141,8 @@ pub async fn serve(
     let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
     let bound = async {
         stop.cancelled().await;
+        // Whoever is told of something as it happens would never end by itself.
+        state.stopping.cancel();
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {

@@ -4,7 +4,8 @@ use crate::{
     clock::Clock,
     cluster::Cluster,
     config,
-    http::rate::Leases,
+    http::{rate::Leases, streams::Streams},
+    instances::usage::Readings,
     metrics::Metrics,
     payments::Payments,
     secret_key::SecretKey,
@@ -13,6 +14,7 @@ use crate::{
     wallet::queue::Queue,
 };
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -43,6 +45,12 @@ pub struct State {
     pub payments: Payments,
     /// Where requests wait whose wallet another is changing.
     pub wallets: Queue,
+    /// What apps used a moment ago.
+    pub readings: Readings,
+    /// Who is told of something as it happens.
+    pub streams: Streams,
+    /// Said when the process is about to end.
+    pub stopping: CancellationToken,
     /// Wakes whoever looks after subscriptions in this process.
     pub subscriptions_are_due: tokio::sync::Notify,
     /// Wakes the sender of mail in this process.

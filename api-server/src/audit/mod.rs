@@ -1,4 +1,4 @@
-//! Who did what: every change by an administrator, in the transaction of the change.
+//! Who did what: every change by an administrator, in the transaction of the change; and what owners do to their apps in the cluster.
 
 mod store;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Who changes something, and by which request.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The administrator; none: the command line.
+    /// Whose request it is; none: the command line.
     pub user_id: Option<Uuid>,
     /// From where.
     pub address: Option<String>,
@@ -22,7 +22,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// An administrator's request.
+    /// Somebody's request.
     pub fn of(principal: &Principal, address: ClientAddress, request_id: String) -> Self {
         Self {
             user_id: Some(principal.user_id),

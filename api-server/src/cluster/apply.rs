@@ -21,7 +21,7 @@ const TRIES: u32 = 5;
 /// The bits of a version that count generations; the others are the time at which the resource was made.
 const GENERATIONS: u32 = 20;
 
-/// A kind of resource without namespaces of which something is written here.
+/// A kind of resource of which something is written here.
 pub trait Written:
     Resource<DynamicType = ()> + HasSpec<Spec: DeserializeOwned + PartialEq> + DeserializeOwned + Clone + Debug
 {
@@ -50,6 +50,8 @@ pub struct Found<K> {
 pub struct Place<'a> {
     /// The manager.
     pub manager: &'static str,
+    /// The resource's namespace, where its kind has them.
+    pub namespace: Option<&'a str>,
     /// The resource.
     pub name: &'a str,
     /// Whether fields are taken over.
@@ -76,8 +78,12 @@ impl<K: Written> Found<K> {
     ///
     /// # Errors
     /// 503 where the cluster is away.
-    pub async fn find(cluster: &Cluster, name: &str) -> Result<Option<Self>, Problem> {
-        let found = cluster.call(async |client| api::<K>(client).get_opt(name).await).await?;
+    pub async fn find(
+        cluster: &Cluster,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Self>, Problem> {
+        let found = cluster.call(async |client| within::<K>(client, namespace).get_opt(name).await).await?;
         found.map(Self::read).transpose()
     }
 
@@ -115,9 +121,18 @@ fn put(mut spec: Map<String, Value>, changes: &Map<String, Value>) -> Map<String
     spec
 }
 
-/// The way to the resources of a kind.
+/// The way to the resources of a kind without namespaces.
 pub(super) fn api<K: Written>(client: kube::Client) -> Api<DynamicObject> {
-    Api::all_with(client, &ApiResource::erase::<K>(&()))
+    within::<K>(client, None)
+}
+
+/// The way to the resources of a kind, in a namespace where it has them.
+fn within<K: Written>(client: kube::Client, namespace: Option<&str>) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<K>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
+        None => Api::all_with(client, &kind),
+    }
 }
 
 /// Applies some fields of a spec, beside what this manager has applied of it before.
@@ -125,21 +140,22 @@ pub(super) fn api<K: Written>(client: kube::Client) -> Api<DynamicObject> {
 /// # Errors
 /// 409 where another manager has any of them, 412 where it was changed since it was read, 422 where the cluster does not take them, 503
 /// where it is away.
-pub(super) async fn apply<K: Written>(
+pub(crate) async fn apply<K: Written>(
     cluster: &Cluster,
     place: Place<'_>,
     found: Option<&Found<K>>,
     changes: &Map<String, Value>,
     dry_run: bool,
 ) -> Result<Found<K>, Problem> {
-    let Place { manager, name, take_over } = place;
+    let Place { manager, namespace, name, take_over } = place;
     let (mut latest, mut force) = (found.cloned(), take_over);
     for _ in 0..TRIES {
         let spec = put(latest.as_ref().map(|found| ours(&found.whole, manager)).unwrap_or_default(), changes);
         let body = document(name, latest.as_ref(), &spec)?;
-        let params = PatchParams { dry_run, force, ..PatchParams::apply(manager) };
+        let (params, patch) =
+            (PatchParams { dry_run, force, ..PatchParams::apply(manager) }, Patch::Apply(&body));
         let done = cluster
-            .call(async |client| api::<K>(client).patch(name, &params, &Patch::Apply(&body)).await)
+            .call(async |client| within::<K>(client, namespace).patch(name, &params, &patch).await)
             .await;
         let error = match done {
             Ok(applied) => return Found::read(applied),
@@ -163,7 +179,7 @@ pub(super) async fn apply<K: Written>(
             return Err(error.into());
         }
         // Most often only its status was written meanwhile.
-        let now = Found::find(cluster, name).await?;
+        let now = Found::find(cluster, namespace, name).await?;
         let uid = |found: &Option<Found<K>>| found.as_ref().and_then(|found| found.known.uid());
         let generation = |found: &Option<Found<K>>| found.as_ref().map(Found::generation);
         if (uid(&now), generation(&now)) != (uid(&latest), generation(&latest)) {
@@ -210,7 +226,7 @@ pub async fn edit<K: Written>(
     };
     // An answer that was lost may have been a yes.
     let version = found.as_ref().map(Found::version);
-    let outcome = match Found::<K>::find(cluster, place.name).await {
+    let outcome = match Found::<K>::find(cluster, place.namespace, place.name).await {
         Ok(Some(now)) if *now.known.spec() == meant && Some(now.version()) != version => return Ok(now),
         Ok(_) => 1,
         Err(_) => 2,
@@ -266,7 +282,8 @@ pub(super) fn document<K: Written>(
         || json!({"name": name}),
         |found| {
             let known = &found.known;
-            json!({"name": name, "uid": known.uid(), "resourceVersion": known.resource_version()})
+            let (namespace, version) = (known.namespace(), known.resource_version());
+            json!({"name": name, "namespace": namespace, "uid": known.uid(), "resourceVersion": version})
         },
     );
     let (api_version, kind) = (K::api_version(&()), K::kind(&()));

@@ -90,7 +90,7 @@ pub async fn read<K: Kind>(cluster: &Cluster, name: &str) -> Result<Found<K>, Pr
     if !crds::names::is_label(name) {
         return Err(Problem::new(Code::NotFound));
     }
-    Found::find(cluster, name).await?.ok_or_else(|| Problem::new(Code::NotFound))
+    Found::find(cluster, None, name).await?.ok_or_else(|| Problem::new(Code::NotFound))
 }
 
 /// Makes one.
@@ -103,10 +103,10 @@ pub async fn create<K: Kind>(
     spec: &Map<String, Value>,
     by: &By,
 ) -> Result<Found<K>, Problem> {
-    if Found::<K>::find(&state.cluster, name).await?.is_some() {
+    if Found::<K>::find(&state.cluster, None, name).await?.is_some() {
         return Err(Problem::new(Code::NameTaken));
     }
-    let place = Place { manager: CATALOGUE, name, take_over: false };
+    let place = Place { manager: CATALOGUE, namespace: None, name, take_over: false };
     let made = apply::edit::<K>(state, place, None, spec, &by.told::<K>(K::CREATE, name)).await?;
     K::see(state, &made.known, false).await;
     Ok(made)
@@ -123,7 +123,7 @@ pub async fn change<K: Kind>(
     by: &By,
 ) -> Result<Found<K>, Problem> {
     let name = found.known.name_any();
-    let place = Place { manager: CATALOGUE, name: &name, take_over: by.take_over };
+    let place = Place { manager: CATALOGUE, namespace: None, name: &name, take_over: by.take_over };
     let done = apply::edit::<K>(state, place, Some(found), changes, &by.told::<K>(K::CHANGE, &name)).await?;
     K::see(state, &done.known, false).await;
     Ok(done)
@@ -151,7 +151,7 @@ pub async fn delete<K: Kind>(state: &State, found: &Found<K>, by: &By) -> Result
     };
     let is_changed = error.status().is_some_and(|status| [404, 409].contains(&status.code));
     // An answer that was lost may have been a yes.
-    let outcome = match Found::<K>::find(&state.cluster, &name).await {
+    let outcome = match Found::<K>::find(&state.cluster, None, &name).await {
         Ok(now) if !is_changed && now.as_ref().is_none_or(|now| now.known.uid() != found.known.uid()) => {
             return Ok(());
         }

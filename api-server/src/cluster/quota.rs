@@ -57,7 +57,7 @@ impl Quota {
     /// 503 where the cluster is away.
     pub async fn read(cluster: &Cluster, user: Uuid) -> Result<Self, Problem> {
         let name = tenant(user);
-        let found = Found::<TenantQuota>::find(cluster, &name).await?;
+        let found = Found::<TenantQuota>::find(cluster, None, &name).await?;
         let owner = user.to_string();
         if found.as_ref().is_some_and(|found| found.known.spec.owner != owner) {
             tracing::error!(tenant = name, "a TenantQuota that has a user's name belongs to somebody else");
@@ -185,7 +185,8 @@ impl Quota {
     ) -> Result<Found<TenantQuota>, Problem> {
         let mut changes = if self.found.is_some() { Map::new() } else { self.bare() };
         changes.insert("limits".to_owned(), audit::value(&change.limits).unwrap_or_default());
-        let place = Place { manager: TENANT, name: &self.tenant(), take_over: change.take_over };
+        let (name, take_over) = (&self.tenant(), change.take_over);
+        let place = Place { manager: TENANT, namespace: None, name, take_over };
         apply::apply(cluster, place, self.found.as_ref(), &changes, dry_run).await
     }
 }

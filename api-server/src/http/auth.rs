@@ -48,6 +48,33 @@ impl FromRequestParts<Arc<State>> for Administrator {
     }
 }
 
+/// What somebody is logged in by, for an answer that goes on: it ends with it.
+#[derive(Clone)]
+pub struct Login(String);
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login")
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Login {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let token = bearer(parts).ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+        Ok(Self(token.to_owned()))
+    }
+}
+
+impl Login {
+    /// Whether it is good no more. While that can't be said it is.
+    pub async fn is_over(&self, state: &State) -> bool {
+        let asked = sessions::authenticate(state, &self.0).await;
+        asked.is_err_and(|problem| problem.code() == Code::BadToken)
+    }
+}
+
 fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

@@ -5,10 +5,12 @@ pub mod amount;
 pub mod auth;
 pub mod body;
 pub mod catalog;
+pub mod changes;
 pub mod etag;
 pub mod health;
 pub mod idempotency;
 pub mod inherited;
+pub mod instances;
 pub mod json;
 pub mod me;
 pub mod openapi;
@@ -21,6 +23,7 @@ pub mod quota;
 pub mod rate;
 pub mod request;
 pub mod sign_in;
+pub mod streams;
 pub mod subscriptions;
 pub mod top_ups;
 pub mod view;
@@ -75,6 +78,7 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         .merge(webhooks::routes())
         .merge(wallet::routes())
         .merge(subscriptions::routes())
+        .merge(instances::routes())
         .merge(catalog::routes())
         .merge(admin::routes());
     OpenApiRouter::with_openapi(openapi::Document::openapi()).merge(health::routes()).nest("/api/v1", api)
@@ -130,6 +134,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::IF_NONE_MATCH,
             request::REQUEST_ID,
             idempotency::KEY,
+            subscriptions::LAST_EVENT_ID,
         ])
         .expose_headers(exposed)
         .max_age(Duration::from_hours(1))

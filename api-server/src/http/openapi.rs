@@ -36,6 +36,7 @@ use utoipa_swagger_ui::Config;
         (name = "me", description = "One's own account."),
         (name = "wallet", description = "One's own money."),
         (name = "subscriptions", description = "What one has bought, and can buy."),
+        (name = "instances", description = "One's apps as they run."),
         (name = "catalog", description = "What can be bought, for everybody."),
         (name = "users", description = "People, for administrators."),
         (name = "webhooks", description = "What the payment gateway calls."),

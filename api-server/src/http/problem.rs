@@ -144,6 +144,14 @@ codes! {
     PriceChanged = "subscription.price_changed", CONFLICT, "The price has changed.";
     /// It has ended.
     SubscriptionEnded = "subscription.ended", CONFLICT, "The subscription has ended.";
+    /// It is only about to be made.
+    InstanceNotReady = "instance.not_ready", CONFLICT, "The app is not there yet.";
+    /// It is about to be gone.
+    InstanceEnding = "instance.ending", CONFLICT, "The app is being deleted.";
+    /// Something or somebody holds it.
+    InstanceHeld = "instance.held", CONFLICT, "The app may not run.";
+    /// Its owner has stopped it.
+    InstanceStopped = "instance.stopped", CONFLICT, "The app is stopped.";
     /// Another category has the slug.
     CategoryTaken = "category.slug_taken", CONFLICT, "There is a category of this slug already.";
     /// Templates name it.

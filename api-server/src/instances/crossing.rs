@@ -1,7 +1,10 @@
 //! What billing owns of a resource, as the cluster is told it: the tenant, the plan, until when it is paid for, its hold. Telling it twice
 //! changes nothing, and nothing is brought back that is gone: every change but the first names the resource's uid.
 
-use super::live::{self, Home};
+use super::{
+    live::{self, Home},
+    owner,
+};
 use crate::{
     cluster::{CallError, Cluster, watch::Key},
     subscriptions::{
@@ -150,6 +153,8 @@ async fn run(
     if !managers.any(|manager| manager == managers::OWNER) {
         let own = json!({"displayName": row.name, "parameters": row.parameters, "retention": {"keepFor": KEEP_FOR}});
         to.change(managers::OWNER, own).await?;
+    } else if found.spec.display_name.as_deref() != Some(&row.name) {
+        owner::rename(cluster, row, &namespace).await?;
     }
     let mut entitlement = json!({"suspendAt": second(suspend_at)});
     if let Some(until) = paid_until {

@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod offer;
 pub mod period;
 pub mod price;
+pub mod progress;
 pub mod quota;
 pub mod sales;
 pub mod store;

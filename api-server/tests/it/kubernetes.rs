@@ -18,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use url::form_urlencoded;
 
-const CATALOGUE: &str = "nakhoda-catalogue";
 /// Objects of a page, so that lists have several.
 const PAGE: usize = 3;
 
@@ -93,6 +92,22 @@ impl Kubernetes {
         self.wake.send_replace(kept.version);
     }
 
+    /// Lets the operator say something of an object.
+    pub async fn set_status(&self, plural: &str, namespace: &str, name: &str, status: Value) {
+        let mut kept = self.kept.lock().await;
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        let mut object = kept.objects[&place].clone();
+        object["status"] = status;
+        kept.put(object);
+        self.wake.send_replace(kept.version);
+    }
+
+    /// An object of a namespace as it is there.
+    pub async fn get_in(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        self.kept.lock().await.objects.get(&place).cloned()
+    }
+
     /// An object as it is there.
     pub async fn get(&self, plural: &str, name: &str) -> Option<Value> {
         let place = (plural.to_owned(), String::new(), name.to_owned());
@@ -151,9 +166,9 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 impl Kept {
     fn put(&mut self, mut object: Value) -> Value {
         self.version += 1;
-        let plural = format!("{}s", text(&object, "/kind").to_lowercase());
+        let kind = text(&object, "/kind").to_lowercase();
         let place = (
-            plural,
+            if kind == "podmetrics" { kind } else { format!("{kind}s") },
             text(&object, "/metadata/namespace").to_owned(),
             text(&object, "/metadata/name").to_owned(),
         );
@@ -222,6 +237,7 @@ impl Kept {
     ) -> Result<Value, Refusal> {
         let manager = query.get("fieldManager").map_or(CATALOGUE, String::as_str);
         let force = query.get("force").is_some_and(|force| force == "true");
+        let dry_run = query.contains_key("dryRun");
         let old = self.objects.get(place).cloned();
         let (version, known) = (text(sent, "/metadata/resourceVersion"), old.as_ref());
         let uid = text(sent, "/metadata/uid");
@@ -271,7 +287,7 @@ impl Kept {
             let causes = json!([{"field": "spec.displayName", "reason": "FieldValueInvalid", "message": "is refused"}]);
             return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", &causes));
         }
-        Ok(if query.contains_key("dryRun") { object } else { self.put(object) })
+        Ok(if dry_run { object } else { self.put(object) })
     }
 }
 
@@ -298,6 +314,8 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         rest => ("", rest),
     };
+    let measures = parts.uri.path().starts_with("/apis/metrics.k8s.io/");
+    let rest = if measures { &["podmetrics"][..] } else { rest };
     let mut kept = this.kept.lock().await;
     if kept.is_away {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));

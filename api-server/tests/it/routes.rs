@@ -76,7 +76,7 @@ fn insert(path: &str, id: &str, owner: &User) -> Option<String> {
              insert into payment_attempts (id, top_up_id, order_id, amount, created_at, expires_at)
              select id, id, id::text, 10000, now(), now() from u"
         ),
-        "/api/v1/subscriptions" => format!(
+        "/api/v1/subscriptions" | "/api/v1/instances" => format!(
             "insert into subscriptions (id, user_id, name, service, plan, period, price, tax, cpu_millicores, memory_bytes, storage_bytes, created_at)
              values ('{id}', '{user}', 'Mine', 'ghost', 'ghost-small', 'MONTHLY', 0, 0, 0, 0, 0, now())"
         ),
@@ -363,10 +363,11 @@ async fn the_document_and_its_page_are_served_and_counted() -> Result<()> {
 #[tokio::test]
 async fn every_metric_is_explained_and_nothing_else_is() -> Result<()> {
     let world = World::new().await?;
-    let text = e2e::wait::until("mails to be counted", BOUND, async || {
+    let text = e2e::wait::until("mails and subscriptions to be counted", BOUND, async || {
         let answer = world.api.send(world.api.request(Method::GET, "/metrics")).await?;
         let text = answer.body.as_str().unwrap_or_default().to_owned();
-        Ok(text.contains("nakhoda_api_mails_kept{").then_some(text))
+        let is_counted = |name: &str| text.contains(&format!("nakhoda_api_{name}{{"));
+        Ok((is_counted("mails_kept") && is_counted("subscriptions")).then_some(text))
     })
     .await?;
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

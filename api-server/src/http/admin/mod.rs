@@ -47,7 +47,7 @@ struct Because {
     reason: Option<String>,
 }
 
-/// From where and by which request an administrator changes something.
+/// From where and by which request somebody changes something.
 pub(super) struct Trace {
     address: ClientAddress,
     request_id: RequestId,

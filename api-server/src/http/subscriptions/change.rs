@@ -26,7 +26,8 @@ pub(super) struct ChangeSubscription {
     auto_renew: Option<bool>,
 }
 
-/// Rename a subscription, or say whether it is to be renewed by itself.
+/// Rename a subscription, or say whether it is to be renewed by itself. A new name reaches the app's resource in the cluster, too, unless
+/// another tool manages its name there.
 #[utoipa::path(
     patch,
     path = "/subscriptions/{id}",
@@ -60,7 +61,8 @@ pub(super) async fn change(
     }
     row.name = name.unwrap_or(row.name);
     row.auto_renew = auto_renew.unwrap_or(row.auto_renew);
-    store::change(&mut tx, id, &row.name, row.auto_renew).await?;
+    store::change(&mut tx, id, &row.name, row.auto_renew, state.clock.now()).await?;
     tx.commit().await?;
+    state.subscriptions_are_due.notify_one();
     Ok(Json(super::view(&state, row).await?))
 }

@@ -3,9 +3,14 @@
 mod cancel;
 mod change;
 mod create;
+mod events;
 mod list;
+mod metrics;
 mod quote;
 mod read;
+mod transactions;
+
+pub(super) use events::LAST_EVENT_ID;
 
 use crate::{
     http::problem::{Code, Fields, Problem, Result},
@@ -34,6 +39,9 @@ pub fn routes() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(create::create, list::list))
         .routes(routes!(read::read, change::change))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(events::events))
+        .routes(routes!(transactions::transactions))
 }
 
 /// How long one payment lasts.

@@ -6,7 +6,7 @@ use jiff_sqlx::Timestamp as Time;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// Changes what its owner decides of the row.
+/// Changes what its owner decides of the row. The cluster is to be told of a new name.
 ///
 /// # Errors
 /// As the database's.
@@ -15,11 +15,19 @@ pub async fn change(
     id: Uuid,
     name: &str,
     auto_renew: bool,
+    now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!("update subscriptions set name = $2, auto_renew = $3 where id = $1", id, name, auto_renew)
-        .execute(db)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "update subscriptions set name = $2, auto_renew = $3, desired_version = desired_version + case when name = $2 then 0 else 1 end,
+             look_at = case when name = $2 then look_at else $4 end where id = $1",
+        id,
+        name,
+        auto_renew,
+        Time::from(now) as _,
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Begins the first period of one that is locked. The cluster is to be told.

@@ -70,3 +70,17 @@ pub async fn with_ids(db: &PgPool, ids: &[Uuid]) -> Result<Vec<Subscription>, sq
     let rows = subscriptions!("where s.id = any($1)", ids);
     rows.fetch_all(db).await?.into_iter().map(Subscription::try_from).collect()
 }
+
+/// Somebody's that may still run, and those that have some resources.
+///
+/// # Errors
+/// As the database's.
+pub async fn of_resources(
+    db: &PgPool,
+    user_id: Uuid,
+    uids: &[Uuid],
+) -> Result<Vec<Subscription>, sqlx::Error> {
+    let rows =
+        subscriptions!("where s.user_id = $1 and (s.fenced_at is null or s.uid = any($2))", user_id, uids);
+    rows.fetch_all(db).await?.into_iter().map(Subscription::try_from).collect()
+}

@@ -8,12 +8,14 @@ mod services_write;
 
 use crate::{
     catalog::usage::Usage,
-    http::problem::{FieldError, Problem, Result},
+    http::{
+        changes::{Changes, Given, snake_case},
+        problem::FieldError,
+    },
     state::State,
 };
 use crds::conditions::{self, Condition};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -79,56 +81,6 @@ impl From<Usage> for StatsView {
     }
 }
 
-/// What a change says of a field that may also be none.
-#[derive(Debug, Default)]
-enum Given<T> {
-    /// Nothing.
-    #[default]
-    Unsaid,
-    /// What it is to be.
-    As(Option<T>),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        Option::deserialize(reader).map(Self::As)
-    }
-}
-
-/// Fields of a spec that are to be changed.
-#[derive(Debug, Default)]
-struct Changes(Map<String, Value>);
-
-impl Changes {
-    fn set<T: Serialize>(&mut self, field: &str, value: Option<T>) -> Result<()> {
-        if let Some(value) = value {
-            let value = serde_json::to_value(value).map_err(|error| Problem::internal(&error))?;
-            self.0.insert(field.to_owned(), value);
-        }
-        Ok(())
-    }
-
-    /// None takes it away.
-    fn set_or_take<T: Serialize>(&mut self, field: &str, given: Given<T>) -> Result<()> {
-        match given {
-            Given::Unsaid => Ok(()),
-            Given::As(value) => self.set(field, Some(value)),
-        }
-    }
-}
-
-/// A word of the resources as the API writes it.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
-}
-
 fn wrong(field: &str, message: &str) -> FieldError {
     FieldError { field: field.to_owned(), message: message.to_owned() }
 }
@@ -137,15 +89,4 @@ fn wrong(field: &str, message: &str) -> FieldError {
 fn in_use(usage: &Usage) -> Option<String> {
     let Usage { instances, tenants, .. } = usage;
     (*instances > 0).then(|| format!("{instances} instances of {tenants} tenants have it"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_resources_are_written_as_the_api_writes_them() {
-        assert_eq!(snake_case("displayName"), "display_name");
-        assert_eq!(snake_case("price.taxInclusive"), "price.tax_inclusive");
-    }
 }

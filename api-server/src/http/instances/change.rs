@@ -1,0 +1,169 @@
+//! `PATCH /instances/{id}`
+
+use super::{
+    power::PER_USER,
+    read::{InstanceView, again},
+    settings::{AccessView, WindowView},
+};
+use crate::{
+    http::{
+        App,
+        admin::Trace,
+        auth::CurrentUser,
+        body::Body,
+        changes::{Changes, Given, snake_case},
+        path::Id,
+        problem::{self, Code, FieldError, Problem, Result},
+        rate,
+    },
+    instances::{
+        own::{self, Own},
+        owner::{self, By},
+    },
+    state,
+};
+use axum::{Json, extract::State};
+use crds::{instance::Retention, span, template::values};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use std::{collections::BTreeMap, sync::Arc};
+use utoipa::ToSchema;
+
+/// The most settings of an app.
+const MOST: usize = 50;
+
+/// The longest time that data is kept.
+const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// What is changed; what is left out stays, and a null takes away.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeInstance {
+    /// Its settings, by the names that its service lists: those that are named here become as they are named, null leaves one to its
+    /// default. The app may be restarted for it.
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>, example = json!({"title": "My publication"}))]
+    parameters: Option<BTreeMap<String, Option<String>>>,
+    /// When updates may restart it; null: when the platform does.
+    #[serde(default)]
+    #[schema(value_type = Option<WindowView>, required = false)]
+    maintenance_window: Given<WindowView>,
+    /// Access from outside, where it speaks no HTTP.
+    #[serde(default)]
+    #[schema(value_type = Option<AccessView>, required = false)]
+    access: Given<AccessView>,
+    /// How long its data is kept once it is gone: hours or days.
+    #[schema(example = "14d", pattern = "^[1-9][0-9]{0,3}[hd]$")]
+    keep_for: Option<String>,
+    /// Take over what another tool manages. A tool that goes on applying it sets it back.
+    #[serde(default)]
+    #[schema(required = false)]
+    take_over: bool,
+}
+
+/// Its settings as they would be, checked against what its template allows. What is fixed once it was made stays as it is.
+fn parameters(
+    state: &state::State,
+    own: &Own,
+    changed: BTreeMap<String, Option<String>>,
+) -> Result<BTreeMap<String, String>> {
+    let wrong = |says: String| Problem::field(Code::Invalid, "parameters", says);
+    if changed.len() > MOST {
+        return Err(wrong(format!("has more than {MOST} entries")));
+    }
+    let resource = own.resource.as_ref();
+    let before = resource.map(|one| one.spec.parameters.clone()).unwrap_or_default();
+    let mut after = before.clone();
+    for (name, value) in changed {
+        match value {
+            Some(value) => drop(after.insert(name, value)),
+            None => drop(after.remove(&name)),
+        }
+    }
+    let service = resource.and_then(|one| one.status.as_ref()?.template.clone());
+    let service = service.or_else(|| Some(own.row.as_ref()?.service.clone())).unwrap_or_default();
+    let templates = state.cluster.watches().templates.last_known()?;
+    // Without its template nothing can be said of it; the operator says so.
+    let Some(template) = templates.named(&service) else { return Ok(after) };
+    let declared = &template.spec.parameters;
+    let value = |name: &str, default: Option<&String>| before.get(name).or(default).cloned();
+    let fixed = declared
+        .iter()
+        .filter(|one| one.immutable)
+        .filter_map(|one| Some((one.name.clone(), value(&one.name, one.default.as_ref())?)));
+    values::check(declared, &after, &fixed.collect())
+        .map_err(|says| wrong(format!("can't be accepted: {says}")))?;
+    Ok(after)
+}
+
+fn changes(state: &state::State, own: &Own, asked: ChangeInstance) -> Result<Changes> {
+    let ChangeInstance { parameters: settings, maintenance_window, access, keep_for, take_over: _ } = asked;
+    let mut changes = Changes::default();
+    let settings = settings.map(|settings| parameters(state, own, settings)).transpose()?;
+    changes.set("parameters", settings)?;
+    changes.set_or_take("maintenanceWindow", read(maintenance_window, WindowView::read)?)?;
+    changes.set_or_take("access", read(access, AccessView::read)?)?;
+    let keep_for = keep_for.map(retention).transpose()?;
+    changes.set("retention", keep_for)?;
+    Ok(changes)
+}
+
+fn retention(keep_for: String) -> Result<Retention> {
+    let fits = span::parse_span(&keep_for).is_ok_and(|span| span <= LONGEST);
+    let wrong = || {
+        Problem::field(
+            Code::Invalid,
+            "keep_for",
+            "must be 1h to 90d: whole hours or days, such as 36h or 14d",
+        )
+    };
+    if fits { Ok(Retention { keep_for }) } else { Err(wrong()) }
+}
+
+fn read<T, U>(given: Given<T>, read: impl Fn(T) -> Result<U>) -> Result<Given<U>> {
+    Ok(match given {
+        Given::Unsaid => Given::Unsaid,
+        Given::As(value) => Given::As(value.map(read).transpose()?),
+    })
+}
+
+/// A field of the resource, as it is called here.
+fn field(error: &FieldError) -> String {
+    if error.field == "retention.keepFor" { "keep_for".to_owned() } else { snake_case(&error.field) }
+}
+
+/// Change an app's settings, its maintenance window, access from outside, or how long its data is kept.
+///
+/// Only what is named is written. A field that another tool manages is named and left alone, unless it is taken over.
+#[utoipa::path(
+    patch,
+    path = "/instances/{id}",
+    tag = "instances",
+    security(("access_token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The app.")),
+    request_body = ChangeInstance,
+    responses(
+        (status = 200, body = InstanceView),
+        (status = 404, body = problem::Body, content_type = "application/problem+json", description = "One has no such app."),
+        (status = 409, body = problem::Body, content_type = "application/problem+json", description = "It is not there yet, is being deleted, has ended, or another tool manages a field."),
+        (status = 422, body = problem::Body, content_type = "application/problem+json", description = "A value can't be accepted; `errors` names each."),
+    ),
+)]
+pub(super) async fn change(
+    State(state): App,
+    CurrentUser(principal): CurrentUser,
+    trace: Trace,
+    Id(id): Id,
+    body: Body<ChangeInstance>,
+) -> Result<Json<InstanceView>> {
+    let own = own::find(&state, principal.user_id, id).await?;
+    rate::take(&state, PER_USER, &principal.user_id.to_string()).await?;
+    let by = By { actor: trace.actor(&principal), take_over: body.value.take_over };
+    let changes = changes(&state, &own, body.value)?;
+    let (writer, of) = (Arc::clone(&state), own.clone());
+    // To its end, also when nobody waits for the answer any more.
+    let done = tokio::spawn(async move { owner::change(&writer, &of, &changes.0, &by).await });
+    let done = done.await.map_err(|error| Problem::internal(&error))?;
+    let written = done.map_err(|problem| problem.renamed(field))?;
+    let own = Own { resource: Some(Arc::new(written)), ..own };
+    Ok(Json(again(&state, &own).await))
+}

@@ -1,0 +1,150 @@
+//! What an app uses of CPU and memory, as `metrics.k8s.io` has it at the moment: what `kubectl top pod` shows. Whoever polls is answered
+//! from what was read a few seconds ago. No metrics-server is a state and no error.
+
+use crate::cluster::{CallError, Cluster};
+use crds::{Quantity, labels};
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams},
+    core::ApiResource,
+};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::OnceCell;
+
+/// For how long a reading answers everybody who asks.
+const KEPT: Duration = Duration::from_secs(3);
+/// Of how many apps readings are kept.
+const MOST: u64 = 10_000;
+
+/// What an app uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU over the last moments, of all its pods.
+    pub cpu: Quantity,
+    /// Memory at the moment, of all its pods.
+    pub memory: Quantity,
+    /// When the oldest of it was measured.
+    pub at: Timestamp,
+}
+
+/// Why nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nobody measures here.
+    NoSource,
+    /// Whoever measures is in trouble.
+    Failing,
+    /// It was not measured yet: it has just begun to run, or does not run.
+    NotMeasured,
+}
+
+type Reading = Result<Usage, Missing>;
+
+/// Readings of the last seconds, by the app's uid.
+#[derive(Clone, Debug)]
+pub struct Readings(moka::sync::Cache<String, Arc<OnceCell<Reading>>>);
+
+impl Default for Readings {
+    fn default() -> Self {
+        Self(moka::sync::Cache::builder().max_capacity(MOST).time_to_live(KEPT).build())
+    }
+}
+
+impl Readings {
+    /// What the app of that uid uses. Of many who ask at once one asks the cluster.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    pub async fn of(&self, cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
+        let reading = self.0.get_with(uid.to_owned(), Arc::default);
+        *reading.get_or_init(async || ask(cluster, namespace, uid).await).await
+    }
+}
+
+/// The kind that a metrics-server serves.
+fn kind() -> ApiResource {
+    ApiResource {
+        group: "metrics.k8s.io".into(),
+        version: "v1beta1".into(),
+        api_version: "metrics.k8s.io/v1beta1".into(),
+        kind: "PodMetrics".into(),
+        plural: "pods".into(),
+    }
+}
+
+async fn ask(cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
+    let of_it = ListParams::default().labels(&format!("{}={uid}", labels::INSTANCE));
+    let found = cluster
+        .call(async |client| {
+            Api::<DynamicObject>::namespaced_with(client, namespace, &kind()).list(&of_it).await
+        })
+        .await;
+    match found {
+        Ok(found) => sum(found.items.iter().map(|pod| &pod.data)).ok_or(Missing::NotMeasured),
+        Err(error) => {
+            let missing = means(&error);
+            if missing == Missing::Failing {
+                tracing::warn!(%error, "what an app uses can't be read");
+            }
+            Err(missing)
+        }
+    }
+}
+
+fn means(error: &CallError) -> Missing {
+    // The group is not served at all; or it is registered, and nobody answers for it.
+    let is_absent = error.is(404) || error.is(503) || matches!(error, CallError::NoCluster);
+    if is_absent { Missing::NoSource } else { Missing::Failing }
+}
+
+/// The sum of some `PodMetrics`; none where there are none.
+fn sum<'a>(pods: impl Iterator<Item = &'a Value>) -> Option<Usage> {
+    let used = |pod: &Value, what: &str| {
+        let containers = pod["containers"].as_array().into_iter().flatten();
+        let each = containers.filter_map(|one| one["usage"][what].as_str()?.parse::<Quantity>().ok());
+        each.fold(Quantity::ZERO, Quantity::plus)
+    };
+    let each = pods.filter_map(|pod| {
+        let at = pod["timestamp"].as_str()?.parse().ok()?;
+        Some(Usage { cpu: used(pod, "cpu"), memory: used(pod, "memory"), at })
+    });
+    each.reduce(|a, b| Usage { cpu: a.cpu.plus(b.cpu), memory: a.memory.plus(b.memory), at: a.at.min(b.at) })
+}
+
+/// So many per cent of a limit, to the nearest whole; none where there is no limit.
+pub fn percentage(used: i64, limit: i64) -> Option<i64> {
+    let (used, limit) = (i128::from(used), i128::from(limit));
+    (limit > 0).then(|| i64::try_from((used * 100 + limit / 2) / limit).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_all_containers_of_all_pods_use_is_summed_and_rounded_once() {
+        let pods = [
+            json!({"timestamp": "2026-01-01T00:00:10Z", "containers": [
+                {"name": "a", "usage": {"cpu": "1500000n", "memory": "51200Ki"}},
+                {"name": "b", "usage": {"cpu": "600u", "memory": "1Mi"}}]}),
+            json!({"timestamp": "2026-01-01T00:00:05Z", "containers": [{"name": "a", "usage": {"cpu": "2m", "memory": "1Mi"}}]}),
+        ];
+        let usage = sum(pods.iter()).unwrap();
+        // 1.5 + 0.6 + 2 millicores.
+        assert_eq!((usage.cpu.millis(), usage.memory.units()), (5, 52 << 20));
+        assert_eq!(usage.at, "2026-01-01T00:00:05Z".parse().unwrap());
+        assert_eq!(sum([].iter()), None);
+    }
+
+    #[test]
+    fn a_percentage_is_whole_and_of_the_limit() {
+        let rows = [(50, 1000, Some(5)), (14, 1000, Some(1)), (15, 1000, Some(2)), (1500, 1000, Some(150))];
+        for (used, limit, wanted) in rows {
+            assert_eq!(percentage(used, limit), wanted);
+        }
+        assert_eq!(percentage(1, 0), None);
+    }
+}
