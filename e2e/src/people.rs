@@ -1,10 +1,12 @@
 //! The part of the story that plays between people and the API: PostgreSQL, mail, an administrator, and a customer who registers,
 //! proves an address, logs in and tops up a wallet, at a stand-in for the payment gateway.
 
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -48,6 +50,9 @@ pub struct People {
     pub gateway: Midtrans,
     /// Ours; none where `DATABASE_URL` names another.
     postgres: Option<Postgres>,
+    /// The API server's program, and its settings.
+    program: PathBuf,
+    env: Vec<(String, OsString)>,
 }
 
 /// Somebody who has come in, and has money.
@@ -120,12 +125,28 @@ impl People {
         story.step(format!("API server ready at {}", api.url()));
         gateway.set_notify(Some(format!("{}/api/v1/webhooks/midtrans", api.url())));
         story.step(format!("stand-in of the payment gateway at {}: no real money", gateway.url()));
-        Ok(Self { api, mail, gateway, postgres })
+        let (program, env) = (program.to_owned(), settings.env());
+        Ok(Self { api, mail, gateway, postgres, program, env })
     }
 
     /// The programs, in the order they are to end.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         std::iter::once(self.api.process()).chain(self.postgres.as_ref().map(Postgres::process))
+    }
+
+    /// Runs a command of the API server's program with the server's settings; how it ends, and what it says.
+    pub async fn command(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).envs(self.env.clone()).stdin(Stdio::null());
+        // The gateway may be asked, which is in this process.
+        let done = tokio::task::spawn_blocking(move || command.output()).await??;
+        Ok((done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned()))
+    }
+
+    /// Asks our database, as somebody who may everything.
+    pub fn sql(&self, sql: &str) -> Result<String> {
+        let postgres = self.postgres.as_ref().context("the database is not ours")?;
+        Ok(postgres.sql(DATABASE, sql)?.trim().to_owned())
     }
 
     /// Walks the story: an administrator and a customer come in. Whoever can go on with it.
