@@ -85,7 +85,8 @@ pub fn migrate(program: &Path, owner: &str) -> Result<()> {
 }
 
 impl Settings<'_> {
-    fn env(&self) -> Vec<(String, OsString)> {
+    /// The same for its commands.
+    pub(crate) fn env(&self) -> Vec<(String, OsString)> {
         let cluster = self.kubeconfig.map_or_else(
             || ("NAKHODA_CLUSTER", "none".into()),
             |kubeconfig| ("KUBECONFIG", kubeconfig.into()),

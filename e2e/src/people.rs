@@ -1,8 +1,10 @@
 //! What runs for people, and that an administrator can come in: PostgreSQL, mail, the API, and a stand-in for the payment gateway.
 
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -38,6 +40,9 @@ pub struct People {
     pub gateway: Midtrans,
     /// Ours; none where `DATABASE_URL` names another.
     postgres: Option<Postgres>,
+    /// The API server's program, and its settings.
+    program: PathBuf,
+    env: Vec<(String, OsString)>,
 }
 
 /// Where the database is, for the role that serves and the one that migrates.
@@ -101,12 +106,28 @@ impl People {
         story.step(format!("API server ready at {}", api.url()));
         gateway.set_notify(Some(format!("{}/api/v1/webhooks/midtrans", api.url())));
         story.step(format!("stand-in of the payment gateway at {}: no real money", gateway.url()));
-        Ok(Self { api, mail, gateway, postgres })
+        let (program, env) = (program.to_owned(), settings.env());
+        Ok(Self { api, mail, gateway, postgres, program, env })
     }
 
     /// The programs, in the order they are to end.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         std::iter::once(self.api.process()).chain(self.postgres.as_ref().map(Postgres::process))
+    }
+
+    /// Runs a command of the API server's program with the server's settings; how it ends, and what it says.
+    pub async fn command(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).envs(self.env.clone()).stdin(Stdio::null());
+        // The gateway may be asked, which is in this process.
+        let done = tokio::task::spawn_blocking(move || command.output()).await??;
+        Ok((done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned()))
+    }
+
+    /// Asks our database, as somebody who may everything.
+    pub fn sql(&self, sql: &str) -> Result<String> {
+        let postgres = self.postgres.as_ref().context("the database is not ours")?;
+        Ok(postgres.sql(DATABASE, sql)?.trim().to_owned())
     }
 
     /// An administrator of an earlier run has a password already. A new one has been mailed a link; one whose run ended before the link

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod apps;
+mod audit;
 mod bench;
 mod broken;
 mod catalog;
