@@ -52,7 +52,7 @@ pub async fn take_away(state: &State, found: &Found<ServicePlan>, by: &By) -> Re
     tx.commit().await?;
     let done = catalogue::delete(state, found, by).await;
     if done.is_err() {
-        let now = Found::<ServicePlan>::find(&state.cluster, plan).await;
+        let now = Found::<ServicePlan>::find(&state.cluster, None, plan).await;
         if now.is_ok_and(|now| now.is_some_and(|now| now.known.metadata.uid.as_deref() == Some(uid))) {
             store::set_closed(&state.db, plan, None).await?;
         }
