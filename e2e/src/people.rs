@@ -32,6 +32,8 @@ const TOP_UP: i64 = 500_000;
 const PAID: Duration = Duration::from_secs(30);
 /// What the customer of the story buys.
 const PLAN: &str = "ghost-small";
+/// How long it may take until it can be bought.
+const SOLD: Duration = Duration::from_secs(30);
 /// How long it may take until it is there; a promise to customers is two to five minutes.
 const ACTIVE: Duration = Duration::from_mins(5);
 /// How long a mail may take.
@@ -153,16 +155,14 @@ impl People {
     pub async fn walk_purchase(&self, story: Story, customer: &Customer, simulated: &str) -> Result<()> {
         let Customer { email, access } = customer;
         let parameters = json!({"ownerEmail": email});
-        let offered = self
-            .api
-            .must(
-                "POST",
-                "/api/v1/subscriptions/quote",
-                Some(access),
-                Some(&json!({"plan": PLAN, "parameters": parameters})),
-            )
-            .await?;
-        ensure!(offered["can_buy"] == true, "{PLAN} can't be bought: {offered}");
+        let asked = json!({"plan": PLAN, "parameters": parameters});
+        // The operator may not have looked at the plan yet.
+        let offered = wait::until("the plan to be sold", SOLD, async || {
+            let path = "/api/v1/subscriptions/quote";
+            let offered = self.api.must("POST", path, Some(access), Some(&asked)).await?;
+            Ok((offered["can_buy"] == true).then_some(offered))
+        })
+        .await?;
         story
             .step(format!("{PLAN} costs IDR {} a month, of it IDR {} tax", offered["total"], offered["tax"]));
         let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random()?);

@@ -13,6 +13,7 @@ mod lifecycle;
 mod nodes;
 mod policies;
 mod reasons;
+mod refunds;
 mod retention;
 mod samples;
 mod sequences;
