@@ -13,11 +13,12 @@ use serde_json::json;
 
 use crate::api_process::{self, ApiServer, Settings};
 use crate::mail_catcher::MailCatcher;
+use crate::mail_folder::MailFolder;
 use crate::midtrans::{self, Midtrans};
 use crate::postgres::{APPLICATION, Durability, OWNER, Postgres};
 use crate::process::Process;
 use crate::story::Story;
-use crate::walk;
+use crate::walk::{self, Walk};
 
 const DATABASE: &str = "nakhoda";
 /// Good enough where nobody can reach it from outside.
@@ -113,6 +114,13 @@ impl People {
     /// The programs, in the order they are to end.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         std::iter::once(self.api.process()).chain(self.postgres.as_ref().map(Postgres::process))
+    }
+
+    /// The doors by which a customer walks; mails are kept in that folder from now on.
+    pub fn doors(&self, mails: &Path, simulated: &'static str) -> Result<Walk> {
+        self.mail.keep_in(mails)?;
+        let (api, gateway) = ((*self.api).clone(), self.gateway.control()?);
+        Ok(Walk { api, mails: MailFolder::new(mails), gateway, simulated })
     }
 
     /// Runs a command of the API server's program with the server's settings; how it ends, and what it says.

@@ -22,6 +22,8 @@ const TOP_UP: i64 = 500_000;
 const PAID: Duration = Duration::from_secs(30);
 /// What the customer of the story buys.
 const PLAN: &str = "ghost-small";
+/// How long it may take until it can be bought.
+const SOLD: Duration = Duration::from_secs(30);
 /// How long it may take until it is there; a promise to customers is two to five minutes. The same until it is gone.
 const ACTIVE: Duration = Duration::from_mins(5);
 /// How long a mail may take.
@@ -77,8 +79,12 @@ impl Walk {
         let access = Some(customer.access.as_str());
         let parameters = json!({"ownerEmail": customer.email});
         let wish = json!({"plan": PLAN, "parameters": parameters});
-        let offered = self.api.must("POST", "/api/v1/subscriptions/quote", access, Some(&wish)).await?;
-        ensure!(offered["can_buy"] == true, "{PLAN} can't be bought: {offered}");
+        // The operator may not have looked at the plan yet.
+        let offered = wait::until("the plan to be sold", SOLD, async || {
+            let offered = self.api.must("POST", "/api/v1/subscriptions/quote", access, Some(&wish)).await?;
+            Ok((offered["can_buy"] == true).then_some(offered))
+        })
+        .await?;
         let (total, tax) = (&offered["total"], &offered["tax"]);
         story.step(format!("{PLAN} costs IDR {total} a month, of it IDR {tax} tax"));
         let order = json!({"plan": PLAN, "parameters": parameters, "expected_total": total});

@@ -11,7 +11,6 @@ use super::stage::Stage;
 use super::{Only, cargo, own_cluster, preflight, sample, state};
 use crate::charts::{self, NAMESPACE};
 use crate::identity::Actor;
-use crate::mail_folder::MailFolder;
 use crate::operator_process::{Operator, SERVICE_ACCOUNT, Settings};
 use crate::people::{ADMINISTRATOR, PASSWORD, People, Start, Where};
 use crate::story::Story;
@@ -143,21 +142,12 @@ fn open_doors(stage: &Stage, people: &People, dir: &Path) -> Result<Walk> {
     if mails.exists() {
         std::fs::remove_dir_all(&mails)?;
     }
-    people.mail.keep_in(&mails)?;
+    let walk = people.doors(&mails, stage.simulated())?;
     let simulated = stage.control_plane.is_some();
-    let doors = state::Doors {
-        api: people.api.url(),
-        gateway: people.gateway.url().to_owned(),
-        mails: mails.clone(),
-        simulated,
-    };
+    let doors =
+        state::Doors { api: people.api.url(), gateway: people.gateway.url().to_owned(), mails, simulated };
     doors.write(dir)?;
-    Ok(Walk {
-        api: (*people.api).clone(),
-        mails: MailFolder::new(mails),
-        gateway: people.gateway.control()?,
-        simulated: stage.simulated(),
-    })
+    Ok(walk)
 }
 
 async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use crds::{ServiceInstance, labels, names};
 use e2e::midtrans::{Act, Method};
 use e2e::story::Story;
-use e2e::wait;
+use e2e::{scratch, wait};
 use http::StatusCode;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -69,8 +69,10 @@ fn an_audit_names_each_of_six_planted_differences() -> Result<()> {
         let world = World::start("audit").await?;
         let _operator = world.operator("a").await?;
         let customers = world.customers("audited").await?;
-        let ayu = customers.walk(Story::quiet()).await?;
-        customers.walk_purchase(Story::quiet(), &ayu, "").await?;
+        let mails = scratch::folder("audited")?;
+        let walk = customers.doors(&mails, "")?;
+        let ayu = walk.come_in(Story::quiet()).await?;
+        walk.buy(Story::quiet(), &ayu).await?;
         let id = buys_another(&customers, &ayu.access).await?;
         let top_up = post(&customers, &ayu.access, "/wallet/top-ups", &json!({"amount": 50_000})).await?;
         let user = customers.api.must("GET", "/api/v1/me", Some(&ayu.access), None).await?;
@@ -121,6 +123,6 @@ fn an_audit_names_each_of_six_planted_differences() -> Result<()> {
             row("PAID_NOT_CREDITED", format!("order {order}")),
         ]);
         assert_eq!(found(&report), planted, "{report}");
-        Ok(())
+        Ok(std::fs::remove_dir_all(&mails)?)
     })
 }

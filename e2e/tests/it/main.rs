@@ -15,6 +15,7 @@ mod nodes;
 mod policies;
 mod purchase;
 mod reasons;
+mod refunds;
 mod retention;
 mod samples;
 mod sequences;

@@ -17,16 +17,16 @@ use crate::world::{BOUND, Customers, World, block_on};
 const PLAN: &str = "postgresql-small";
 
 /// Somebody with an account and money.
-struct Buyer<'a> {
+pub struct Buyer<'a> {
     customers: &'a Customers,
-    id: String,
+    pub id: String,
     access: String,
     email: String,
 }
 
 impl<'a> Buyer<'a> {
     /// Registers somebody, and puts money into the wallet.
-    async fn with(customers: &'a Customers, amount: i64) -> Result<Self> {
+    pub async fn with(customers: &'a Customers, amount: i64) -> Result<Self> {
         let email = customers.customer().await?;
         let token = customers.mailed_token(&email, 1).await?;
         customers.api.must("POST", "/api/v1/auth/email/verify", None, Some(&json!({"token": token}))).await?;
@@ -47,27 +47,37 @@ impl<'a> Buyer<'a> {
         self.customers.api.must("GET", &format!("/api/v1{path}"), Some(&self.access), None).await
     }
 
-    async fn post(&self, path: &str, key: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+    pub async fn post(&self, path: &str, key: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
         let (path, key) = (format!("/api/v1{path}"), [("idempotency-key", key)]);
         let (status, _, body) =
             self.customers.api.exchange("POST", &path, Some(&self.access), &key, body).await?;
         Ok((status, body))
     }
 
-    async fn buys(&self, plan: &str) -> Result<Value> {
+    pub async fn buys(&self, plan: &str) -> Result<Value> {
         let (status, bought) = self.post("/subscriptions", "buy", Some(&json!({"plan": plan}))).await?;
         ensure!(status == StatusCode::CREATED, "{status}: {bought}");
         Ok(bought)
     }
 
-    async fn cancels(&self, subscription: &Value) -> Result<Value> {
+    /// Waits until a plan can be bought: the operator must have looked at it.
+    pub async fn may_buy(&self, plan: &str) -> Result<Value> {
+        wait::until("the plan to be sold", BOUND, async || {
+            let (path, asked) = ("/api/v1/subscriptions/quote", json!({"plan": plan}));
+            let quote = self.customers.api.must("POST", path, Some(&self.access), Some(&asked)).await?;
+            Ok((quote["can_buy"] == true).then_some(quote))
+        })
+        .await
+    }
+
+    pub async fn cancels(&self, subscription: &Value) -> Result<Value> {
         let path = format!("{}/cancel", path(subscription));
         let (status, cancelled) = self.post(&path, "cancel", None).await?;
         ensure!(status == StatusCode::OK, "{status}: {cancelled}");
         Ok(cancelled)
     }
 
-    async fn becomes(
+    pub async fn becomes(
         &self,
         subscription: &Value,
         what: &str,
@@ -80,7 +90,7 @@ impl<'a> Buyer<'a> {
         .await
     }
 
-    async fn cash(&self) -> Result<i64> {
+    pub async fn cash(&self) -> Result<i64> {
         self.get("/wallet").await?["cash"].as_i64().context("a wallet has cash")
     }
 
@@ -92,11 +102,11 @@ impl<'a> Buyer<'a> {
         Ok(items.iter().map(|one| format!("{} {}", word(one, "type"), word(one, "status"))).collect())
     }
 
-    fn instances(&self, world: &World) -> Api<ServiceInstance> {
+    pub fn instances(&self, world: &World) -> Api<ServiceInstance> {
         Api::namespaced(world.admin(), &self.namespace())
     }
 
-    fn namespace(&self) -> String {
+    pub fn namespace(&self) -> String {
         names::tenant_namespace(&names::tenant_of_user(&self.id))
     }
 }
@@ -122,9 +132,7 @@ fn what_is_bought_runs_and_what_is_cancelled_stops_before_its_money_comes_back()
         let customers = world.customers("buying").await?;
         let buyer = Buyer::with(&customers, 500_000).await?;
 
-        let (status, quote) =
-            buyer.post("/subscriptions/quote", "quote", Some(&json!({"plan": PLAN}))).await?;
-        assert_eq!((status, &quote["can_buy"]), (StatusCode::OK, &json!(true)), "{quote}");
+        let quote = buyer.may_buy(PLAN).await?;
         let total = quote["total"].as_i64().context("a quote has a total")?;
         let bought = buyer.buys(PLAN).await?;
         assert_eq!(
@@ -184,8 +192,11 @@ fn what_is_bought_runs_and_what_is_cancelled_stops_before_its_money_comes_back()
 fn with_the_operator_away_a_purchase_waits_and_is_cancelled_without_a_trace() -> Result<()> {
     block_on(async {
         let world = World::shared_stories().await?;
+        let operator = world.operator("a").await?;
         let customers = world.customers("waiting").await?;
         let buyer = Buyer::with(&customers, 500_000).await?;
+        buyer.may_buy(PLAN).await?;
+        operator.stop();
         let bought = buyer.buys(PLAN).await?;
         let tenants: Api<TenantQuota> = Api::all(world.admin());
         let tenant = names::tenant_of_user(&buyer.id);
@@ -200,7 +211,7 @@ fn with_the_operator_away_a_purchase_waits_and_is_cancelled_without_a_trace() ->
         assert_eq!((&ended["refund"]["amount"], buyer.cash().await?), (&bought["price"], 500_000));
 
         // Whoever comes late makes nothing of it any more.
-        let _operator = world.operator("a").await?;
+        operator.restart().await?;
         wait::until("the tenant to be made", BOUND, async || {
             let made = tenants.get(&tenant).await?;
             Ok(made.status.and_then(|status| status.namespace))

@@ -1,10 +1,8 @@
 //! The story that `cargo dev up` and `cargo dev story` tell, told twice.
 
 use anyhow::Result;
-use e2e::mail_folder::MailFolder;
 use e2e::scratch;
 use e2e::story::Story;
-use e2e::walk::Walk;
 
 use crate::world::{World, block_on};
 
@@ -15,13 +13,7 @@ fn the_story_can_be_walked_again_by_another_customer() -> Result<()> {
         let _operator = world.operator("a").await?;
         let customers = world.customers("walking").await?;
         let mails = scratch::folder("walking")?;
-        customers.mail.keep_in(&mails)?;
-        let walk = Walk {
-            api: (*customers.api).clone(),
-            mails: MailFolder::new(&mails),
-            gateway: customers.gateway.control()?,
-            simulated: "",
-        };
+        let walk = customers.doors(&mails, "")?;
         for _ in 0..2 {
             let customer = walk.come_in(Story::quiet()).await?;
             let bought = walk.buy(Story::quiet(), &customer).await?;
