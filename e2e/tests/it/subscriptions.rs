@@ -17,16 +17,16 @@ use crate::world::{BOUND, Customers, World, block_on};
 const PLAN: &str = "postgresql-small";
 
 /// Somebody with an account and money.
-struct Buyer<'a> {
-    customers: &'a Customers,
-    id: String,
-    access: String,
-    email: String,
+pub struct Buyer<'a> {
+    pub customers: &'a Customers,
+    pub id: String,
+    pub access: String,
+    pub email: String,
 }
 
 impl<'a> Buyer<'a> {
     /// Registers somebody, and puts money into the wallet.
-    async fn with(customers: &'a Customers, amount: i64) -> Result<Self> {
+    pub async fn with(customers: &'a Customers, amount: i64) -> Result<Self> {
         let email = customers.customer().await?;
         let token = customers.mailed_token(&email, 1).await?;
         customers.api.must("POST", "/api/v1/auth/email/verify", None, Some(&json!({"token": token}))).await?;
@@ -43,18 +43,18 @@ impl<'a> Buyer<'a> {
         Ok(Self { customers, id, access, email })
     }
 
-    async fn get(&self, path: &str) -> Result<Value> {
+    pub async fn get(&self, path: &str) -> Result<Value> {
         self.customers.api.must("GET", &format!("/api/v1{path}"), Some(&self.access), None).await
     }
 
-    async fn post(&self, path: &str, key: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+    pub async fn post(&self, path: &str, key: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
         let (path, key) = (format!("/api/v1{path}"), [("idempotency-key", key)]);
         let (status, _, body) =
             self.customers.api.exchange("POST", &path, Some(&self.access), &key, body).await?;
         Ok((status, body))
     }
 
-    async fn buys(&self, plan: &str) -> Result<Value> {
+    pub async fn buys(&self, plan: &str) -> Result<Value> {
         let (status, bought) = self.post("/subscriptions", "buy", Some(&json!({"plan": plan}))).await?;
         ensure!(status == StatusCode::CREATED, "{status}: {bought}");
         Ok(bought)
@@ -67,7 +67,7 @@ impl<'a> Buyer<'a> {
         Ok(cancelled)
     }
 
-    async fn becomes(
+    pub async fn becomes(
         &self,
         subscription: &Value,
         what: &str,
@@ -92,16 +92,16 @@ impl<'a> Buyer<'a> {
         Ok(items.iter().map(|one| format!("{} {}", word(one, "type"), word(one, "status"))).collect())
     }
 
-    fn instances(&self, world: &World) -> Api<ServiceInstance> {
+    pub fn instances(&self, world: &World) -> Api<ServiceInstance> {
         Api::namespaced(world.admin(), &self.namespace())
     }
 
-    fn namespace(&self) -> String {
+    pub fn namespace(&self) -> String {
         names::tenant_namespace(&names::tenant_of_user(&self.id))
     }
 }
 
-fn path(subscription: &Value) -> String {
+pub fn path(subscription: &Value) -> String {
     format!("/subscriptions/{}", subscription["id"].as_str().unwrap_or_default())
 }
 
