@@ -9,6 +9,7 @@ mod broken;
 mod catalog;
 mod customers;
 mod domains;
+mod instances;
 mod leader;
 mod lifecycle;
 mod nodes;

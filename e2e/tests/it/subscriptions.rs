@@ -18,10 +18,10 @@ const PLAN: &str = "postgresql-small";
 
 /// Somebody with an account and money.
 pub struct Buyer<'a> {
-    customers: &'a Customers,
+    pub customers: &'a Customers,
     pub id: String,
-    access: String,
-    email: String,
+    pub access: String,
+    pub email: String,
 }
 
 impl<'a> Buyer<'a> {
@@ -43,7 +43,7 @@ impl<'a> Buyer<'a> {
         Ok(Self { customers, id, access, email })
     }
 
-    async fn get(&self, path: &str) -> Result<Value> {
+    pub async fn get(&self, path: &str) -> Result<Value> {
         self.customers.api.must("GET", &format!("/api/v1{path}"), Some(&self.access), None).await
     }
 
@@ -111,7 +111,7 @@ impl<'a> Buyer<'a> {
     }
 }
 
-fn path(subscription: &Value) -> String {
+pub fn path(subscription: &Value) -> String {
     format!("/subscriptions/{}", subscription["id"].as_str().unwrap_or_default())
 }
 
