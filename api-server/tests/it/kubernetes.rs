@@ -114,12 +114,6 @@ impl Kubernetes {
         self.kept.lock().await.objects.get(&place).cloned()
     }
 
-    /// An object in a namespace as it is there.
-    pub async fn get_in(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
-        self.kept.lock().await.objects.get(&place).cloned()
-    }
-
     /// Takes all rights in a namespace away, as its end does.
     pub async fn forbid(&self, namespace: &str) {
         self.kept.lock().await.forbidden.insert(namespace.to_owned());
@@ -235,7 +229,7 @@ impl Kept {
         sent: &Value,
         query: &BTreeMap<String, String>,
     ) -> Result<Value, Refusal> {
-        let manager = query.get("fieldManager").map_or(CATALOGUE, String::as_str);
+        let manager = query.get("fieldManager").map_or("", String::as_str);
         let force = query.get("force").is_some_and(|force| force == "true");
         let dry_run = query.contains_key("dryRun");
         let old = self.objects.get(place).cloned();
@@ -314,15 +308,14 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         rest => ("", rest),
     };
-    let measures = parts.uri.path().starts_with("/apis/metrics.k8s.io/");
-    let rest = if measures { &["podmetrics"][..] } else { rest };
+    let is_usage = parts.uri.path().starts_with("/apis/metrics.k8s.io/");
+    let rest = if is_usage { &["podmetrics"][..] } else { rest };
     let mut kept = this.kept.lock().await;
     if kept.is_away {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));
     }
-    if let Some((code, reason, causes)) =
-        kept.refuses(&parts.method, namespace, rest.first().copied().unwrap_or_default())
-    {
+    let kind = rest.first().copied().unwrap_or_default();
+    if let Some((code, reason, causes)) = kept.refuses(&parts.method, namespace, kind) {
         return status(code, reason, &causes);
     }
     let dry_run = query.contains_key("dryRun");
