@@ -1,6 +1,6 @@
 //! Subscriptions and resources side by side. What is compared is told; nothing here asks anybody but [`look`].
 
-use super::{Difference, InspectionError, Kind, Looked, MOST, remedy::Remedy};
+use super::{Difference, InspectionError, Kind, Looked, remedy::Remedy};
 use crate::{
     clock,
     cluster::Cluster,
@@ -41,14 +41,12 @@ pub async fn compare(db: &PgPool, all: &Resources, now: Timestamp) -> Result<Loo
         after = last.id;
         looked.count += count(rows.len());
         looked.differences.extend(rows.iter().filter_map(|row| of_subscription(row, all, now)));
-        looked.differences.truncate(MOST);
     }
     let resources: Vec<&Resource> = all.all().collect();
     for some in resources.chunks(usize::try_from(PAGE).unwrap_or(1)) {
         let ids: Vec<Uuid> = some.iter().filter_map(|one| one.subscription).collect();
         let rows = store::with_ids(db, &ids).await?;
         looked.differences.extend(of_resources(some, &rows, now));
-        looked.differences.truncate(MOST);
     }
     Ok(looked)
 }

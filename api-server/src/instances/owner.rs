@@ -107,8 +107,8 @@ pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<Serv
     let resource = changeable(own)?;
     // What never comes up is given up with all of its money: its owner must not be who keeps it from that.
     let is_new = own.row.as_ref().is_some_and(|row| row.status == Status::PendingDeployment);
-    if verb == Verb::Stop && is_new {
-        let detail = "The app is being made: stop it once it is there, or cancel its subscription.";
+    if verb != Verb::Start && is_new {
+        let detail = "The app is being made: come back once it is there, or cancel its subscription.";
         return Err(Problem::with(Code::InstanceNotReady, detail));
     }
     if verb != Verb::Stop
@@ -182,6 +182,9 @@ pub async fn rename(cluster: &Cluster, row: &Subscription, namespace: &str) -> R
     match renamed.await {
         Ok(()) => Ok(()),
         Err(problem) if problem.code() == Code::Unavailable => Err(CallError::TimedOut.into()),
+        Err(problem) if ![Code::ManagedElsewhere, Code::Invalid].contains(&problem.code()) => {
+            Err(CrossingError::Busy)
+        }
         Err(problem) => {
             tracing::warn!(subscription.id = %row.id, code = problem.code().code(), "an app keeps its old name in the cluster");
             Ok(())

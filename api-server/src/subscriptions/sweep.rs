@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 /// Between two sweeps.
 const EVERY: Duration = Duration::from_mins(5);
 
+/// By how much a version of the row may be behind that of its resource, as after a database was restored.
+const FAR_AHEAD: i64 = 1_000_000;
+
 /// Sweeps until told to stop.
 pub(super) async fn run(state: &State, stop: &CancellationToken) {
     let mut view = state.cluster.watches().instances.changed();
@@ -40,8 +43,8 @@ pub async fn sweep(state: &State) -> Result<usize, sqlx::Error> {
     let Some(all) = resource::known(&state.cluster) else { return Ok(0) };
     let now = state.clock.now();
     let found = resources::compare(&state.db, &all, now).await?.differences;
-    let mut again = 0;
-    for one in &found {
+    let (mut again, mut standing) = (0, Vec::new());
+    for one in found {
         tracing::warn!(
             kind = one.kind.as_str(),
             subject = one.subject,
@@ -49,29 +52,52 @@ pub async fn sweep(state: &State) -> Result<usize, sqlx::Error> {
             found = one.found,
             "a subscription and the cluster differ"
         );
-        again += usize::from(mend(state, &all, one).await?);
+        // One that can't be mended keeps no other from it.
+        match mend(state, &all, &one).await {
+            Ok(Mended::OnItsWay) => continue,
+            Ok(Mended::Again) => again += 1,
+            Ok(Mended::ByPeople) => {}
+            Err(error) => {
+                tracing::warn!(%error, subject = one.subject, "the cluster can't be told again; it is tried again");
+            }
+        }
+        standing.push(one);
     }
-    state.metrics.subscriptions.swept(&found, now);
+    state.metrics.subscriptions.swept(&standing, now);
     if again > 0 {
         state.subscriptions_are_due.notify_one();
     }
     Ok(again)
 }
 
-/// Has the cluster told again, unless something is on its way to it; whether it is.
-async fn mend(state: &State, all: &Resources, found: &Difference) -> Result<bool, sqlx::Error> {
-    let Remedy::Retell { subscription, above } = found.mend else { return Ok(false) };
-    let Some(row) = store::find(&state.db, subscription).await? else { return Ok(false) };
+/// What is done about a difference.
+enum Mended {
+    /// The cluster is told again.
+    Again,
+    /// Something is on its way to the cluster: it is no difference yet.
+    OnItsWay,
+    /// It is for people to decide.
+    ByPeople,
+}
+
+/// Has the cluster told again, unless something is on its way to it.
+async fn mend(state: &State, all: &Resources, found: &Difference) -> Result<Mended, sqlx::Error> {
+    let Remedy::Retell { subscription, above } = found.mend else { return Ok(Mended::ByPeople) };
+    let Some(row) = store::find(&state.db, subscription).await? else { return Ok(Mended::OnItsWay) };
+    // No version of ours is so much ahead: somebody has written it by hand.
+    if above.saturating_sub(row.crossing.desired_version) > FAR_AHEAD {
+        return Ok(Mended::ByPeople);
+    }
     let there = all.at(&crds::names::tenant_namespace(&row.tenant()), &row.resource_name());
     if !is_settled(&row, there) {
-        return Ok(false);
+        return Ok(Mended::OnItsWay);
     }
     let (seen, now) = (row.crossing.desired_version, state.clock.now());
     let is_told = store::retell(&state.db, row.id, Some(seen), above, now).await?;
     if is_told {
         state.metrics.subscriptions.moved("retold");
     }
-    Ok(is_told)
+    Ok(if is_told { Mended::Again } else { Mended::OnItsWay })
 }
 
 /// Whether all that was decided was told, and what is known of the resource is as new as that.

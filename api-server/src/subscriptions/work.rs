@@ -14,14 +14,11 @@ use crate::{
     mail, random,
     state::State,
 };
-use futures::{
-    StreamExt as _,
-    stream::{self, FuturesUnordered},
-};
+use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -69,29 +66,35 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
     );
 }
 
-async fn follow_time(state: &State, stop: &CancellationToken) {
-    let mut running = FuturesUnordered::new();
+/// Each look is a task of its own: one that nobody polls, while the next are asked for, could hold the connection that is waited for.
+async fn follow_time(state: &Arc<State>, stop: &CancellationToken) {
+    let mut running = JoinSet::new();
     while !stop.is_cancelled() {
         let room = AT_ONCE - running.len();
         // It is not worth asking for one alone while others are under way.
         if room >= AT_ONCE / 4 {
             let holder = random::id(state.clock.now());
             match take_due(state, holder, room).await {
-                Ok(taken) => running.extend(taken.into_iter().map(|id| look_after(state, id, holder))),
+                Ok(taken) => {
+                    for id in taken {
+                        let state = Arc::clone(state);
+                        running.spawn(async move { look_after(&state, id, holder).await });
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "subscriptions can't be looked after; it is tried again");
                 }
             }
         }
         tokio::select! {
-            Some(()) = running.next() => {}
+            Some(_) = running.join_next() => {}
             () = state.subscriptions_are_due.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => {}
         }
     }
     // What was begun is ended.
-    while running.next().await.is_some() {}
+    running.join_all().await;
 }
 
 async fn take_due(state: &State, holder: Uuid, room: usize) -> Result<Vec<Uuid>, sqlx::Error> {

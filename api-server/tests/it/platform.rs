@@ -75,7 +75,9 @@ impl Platform {
         kubernetes
             .put(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServicePlan", "metadata": {"name": "free"}, "spec": {
                 "templateRef": "ghost", "displayName": "Free", "price": {"amount": 0, "period": "Monthly", "taxInclusive": true},
-                "resources": {"cpu": "1", "memory": "1Gi", "storage": "10Gi"}}}))
+                "resources": {"cpu": "1", "memory": "1Gi", "storage": "10Gi"}},
+                "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Valid", "message": "", "observedGeneration": 1,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
             .await;
         let api = world.replica_on(kubernetes.cluster()?).await?;
         Ok(Self { world, api, kubernetes })

@@ -21,6 +21,7 @@ use crate::{
         owner::{self, By},
     },
     state,
+    subscriptions::Status,
 };
 use axum::{Json, extract::State};
 use crds::{instance::Retention, span, template::values};
@@ -102,6 +103,12 @@ fn changes(state: &state::State, own: &Own, asked: ChangeInstance) -> Result<Cha
     changes.set("parameters", settings)?;
     changes.set_or_take("maintenanceWindow", read(maintenance_window, WindowView::read)?)?;
     changes.set_or_take("access", read(access, AccessView::read)?)?;
+    // What is given up before it was there costs nothing: neither does its data stay for long.
+    let is_new = own.row.as_ref().is_some_and(|row| row.status == Status::PendingDeployment);
+    if keep_for.is_some() && is_new {
+        let detail = "The app is being made: say how long its data is kept once it is there.";
+        return Err(Problem::with(Code::InstanceNotReady, detail));
+    }
     let keep_for = keep_for.map(retention).transpose()?;
     changes.set("retention", keep_for)?;
     Ok(changes)

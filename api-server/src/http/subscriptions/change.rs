@@ -8,12 +8,16 @@ use crate::{
         body::Body,
         path::Id,
         problem::{self, Code, Problem, Result},
+        rate::{self, Limit},
     },
     subscriptions::store,
 };
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use utoipa::ToSchema;
+
+/// Changes of one user's subscriptions: each may have the cluster told.
+const PER_USER: Limit = Limit::per_minute("change-subscription", 60);
 
 /// What is changed; what is left out stays. How it stands can't be written.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -49,6 +53,7 @@ pub(super) async fn change(
 ) -> Result<Json<SubscriptionView>> {
     let ChangeSubscription { name, auto_renew } = body.value;
     let name = name.map(|name| read_name(&name)).transpose()?;
+    rate::take(&state, PER_USER, &principal.user_id.to_string()).await?;
     let mut tx = state.db.begin().await?;
     let row = store::lock(&mut tx, id).await?.filter(|row| row.user_id == principal.user_id);
     let Some(mut row) = row else {

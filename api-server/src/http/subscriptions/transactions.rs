@@ -4,7 +4,7 @@ use crate::{
     http::{
         App,
         auth::CurrentUser,
-        pagination::{List, Page, Place},
+        pagination::{List, Page},
         path::Id,
         problem::{self, Code, Problem, Result},
         wallet::view::TransactionView,
@@ -59,11 +59,8 @@ pub(super) async fn transactions(
         status: list.filter.status,
         sort: list.sort,
         descending: list.reads_descending(),
-        beyond: match &list.place {
-            Place::Start => None,
-            Place::After(cursor) | Place::Before(cursor) => Some(cursor.clone()),
-        },
-        limit: i64::from(list.size) + 1,
+        beyond: list.beyond().cloned(),
+        limit: list.limit(),
         ..Query::default()
     };
     let rows = transactions::list(&state.db, &query).await?;

@@ -6,7 +6,8 @@ use jiff_sqlx::Timestamp as Time;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// Changes what its owner decides of the row. The cluster is to be told of a new name.
+/// Changes what its owner decides of the row. The cluster is to be told of a new name: at once, or when it is there for the first time, so that
+/// nobody keeps it from ever being there by naming it anew all the time.
 ///
 /// # Errors
 /// As the database's.
@@ -18,8 +19,10 @@ pub async fn change(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update subscriptions set name = $2, auto_renew = $3, desired_version = desired_version + case when name = $2 then 0 else 1 end,
-             look_at = case when name = $2 then look_at else $4 end where id = $1",
+        "update subscriptions set name = $2, auto_renew = $3, 
+             desired_version = desired_version + case when name = $2 or status = 'PENDING_DEPLOYMENT' then 0 else 1 end,
+             look_at = case when name = $2 or status = 'PENDING_DEPLOYMENT' then look_at else $4 end
+         where id = $1",
         id,
         name,
         auto_renew,
