@@ -314,7 +314,7 @@ async fn a_sweep_has_the_cluster_told_again_where_that_is_safe() -> Result<()> {
     // What is on its way is not told twice.
     assert_eq!(sweep::sweep(&state).await?, 0);
     let text = state.metrics.render(&state.db, &state.hasher, state.cluster.watches());
-    for (kind, count) in [("PAID_NOT_RUNNING", 3), ("RUNNING_NOT_PAID", 1), ("WRONG_PLAN", 0), ("ORPHAN", 0)]
+    for (kind, count) in [("PAID_NOT_RUNNING", 2), ("RUNNING_NOT_PAID", 1), ("WRONG_PLAN", 0), ("ORPHAN", 0)]
     {
         let line = format!("nakhoda_api_subscriptions_differing{{kind=\"{kind}\"}} {count}");
         assert!(text.contains(&line), "{line} is not in\n{text}");
