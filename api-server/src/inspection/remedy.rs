@@ -107,7 +107,7 @@ impl fmt::Display for Remedy {
                 let kind = if *gives { "CREDIT" } else { "DEBIT" };
                 write!(
                     to,
-                    "POST /api/v1/admin/billing/adjustments {{\"user_id\":\"{user}\",\"kind\":\"{kind}\",\"amount\":{amount},\"reason\":\"…\"}}",
+                    "POST /api/v1/admin/billing/adjustments {{\"user_id\":\"{user}\",\"kind\":\"{kind}\",\"amount\":{amount},\"reason\":\"…\"}}; once: see first that none was made for it, GET /api/v1/admin/billing/transactions?user_id={user}&type=ADJUSTMENT",
                     amount = amount.get()
                 )
             }

@@ -111,12 +111,13 @@ fn of_resource(one: &Resource, row: Option<&Subscription>, now: Timestamp) -> Op
     }
     let is_new = one.made_at.is_some_and(|made| clock::after(made, ON_ITS_WAY) > now);
     let Some(row) = row else {
-        // Whoever restored an old database may find it there again: it is only stopped.
+        // Rows are read after the resources, and written before them: it is not one that is just being made. Whoever restored an old
+        // database may find it there again: it is only stopped.
         let mend = Remedy::Disentitle { namespace, name };
-        return match (runs, is_new) {
-            (true, _) => unpaid("there is no such subscription", format!("entitled {until}"), mend),
-            (false, false) => Some(orphan(one, "a subscription of that id", "there is none")),
-            (false, true) => None,
+        return if runs {
+            unpaid("there is no such subscription", format!("entitled {until}"), mend)
+        } else {
+            Some(orphan(one, "a subscription of that id", "there is none"))
         };
     };
     let is_its_own = one.uid.is_some() && one.uid == row.crossing.uid;

@@ -3,6 +3,7 @@
 
 use super::{
     crossing::CrossingError,
+    live::{self, Home},
     own::Own,
     why::{self, Why},
 };
@@ -119,28 +120,30 @@ pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<Serv
     if verb == Verb::Restart && resource.spec.power_state == PowerState::Stopped {
         return Err(Problem::with(Code::InstanceStopped, "The app is stopped: start it."));
     }
-    write(state, own, &verb.changes(state.clock.now()), verb.actions(), by).await
+    let changes = verb.changes(state.clock.now());
+    Box::pin(write(state, own, |_| Ok(changes.clone()), verb.actions(), by)).await
 }
 
-/// Changes fields of what its owner decides; null takes one away. Not to be given up half-way: run it as a task of its own.
+/// Changes fields of what its owner decides, as they follow from what is there at the moment; null takes one away. Not to be given up
+/// half-way: run it as a task of its own.
 ///
 /// # Errors
-/// As [`power`]; 422 where the cluster does not take them.
+/// As [`power`]; 422 where the cluster does not take them; as those of `changes`.
 pub async fn change(
     state: &State,
     own: &Own,
-    changes: &Map<String, Value>,
+    changes: impl Fn(&ServiceInstance) -> Result<Map<String, Value>, Problem>,
     by: &By,
 ) -> Result<ServiceInstance, Problem> {
     changeable(own)?;
     let actions = ["instance.change", "instance.change_failed", "instance.change_unconfirmed"];
-    write(state, own, changes, actions, by).await
+    Box::pin(write(state, own, changes, actions, by)).await
 }
 
 async fn write(
     state: &State,
     own: &Own,
-    changes: &Map<String, Value>,
+    changes: impl Fn(&ServiceInstance) -> Result<Map<String, Value>, Problem>,
     actions: [&'static str; 3],
     by: &By,
 ) -> Result<ServiceInstance, Problem> {
@@ -148,10 +151,17 @@ async fn write(
     let place = Place { manager: OWNER, namespace: Some(&namespace), name: &name, take_over: by.take_over };
     let told = Told { actor: &by.actor, reason: None, actions, entity_type: "instance", entity_id: &id };
     for _ in 0..TRIES {
-        let found = Found::<ServiceInstance>::find(&state.cluster, place.namespace, place.name).await?;
-        let found = found.filter(|found| found.known.uid() == own.uid());
+        let found = match Found::<ServiceInstance>::find(&state.cluster, place.namespace, place.name).await {
+            // Our rights in a namespace go with it.
+            Err(problem) if problem.code() == Code::Internal => {
+                let is_there = live::home(&state.cluster, &namespace).await? == Home::There;
+                return Err(if is_there { problem } else { Problem::new(Code::InstanceEnding) });
+            }
+            found => found?.filter(|found| found.known.uid() == own.uid()),
+        };
         let found = found.ok_or_else(|| Problem::new(Code::InstanceEnding))?;
-        match apply::edit(state, place, Some(found), changes, &told).await {
+        let changes = changes(&found.known)?;
+        match apply::edit(state, place, Some(found), &changes, &told).await {
             Ok(done) => {
                 state.cluster.watches().instances.wait_to_see(&done.known, SEEN).await;
                 return Ok(done.known);

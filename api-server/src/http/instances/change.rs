@@ -24,7 +24,7 @@ use crate::{
     subscriptions::Status,
 };
 use axum::{Json, extract::State};
-use crds::{instance::Retention, span, template::values};
+use crds::{ServiceInstance, instance::Retention, span, template::values};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
@@ -64,25 +64,26 @@ pub(super) struct ChangeInstance {
 /// Its settings as they would be, checked against what its template allows. What is fixed once it was made stays as it is.
 fn parameters(
     state: &state::State,
-    own: &Own,
-    changed: BTreeMap<String, Option<String>>,
+    resource: &ServiceInstance,
+    changed: &Settings,
 ) -> Result<BTreeMap<String, String>> {
     let wrong = |says: String| Problem::field(Code::Invalid, "parameters", says);
     if changed.len() > MOST {
         return Err(wrong(format!("has more than {MOST} entries")));
     }
-    let resource = own.resource.as_ref();
-    let before = resource.map(|one| one.spec.parameters.clone()).unwrap_or_default();
+    let before = resource.spec.parameters.clone();
     let mut after = before.clone();
     for (name, value) in changed {
         match value {
-            Some(value) => drop(after.insert(name, value)),
-            None => drop(after.remove(&name)),
+            Some(value) => drop(after.insert(name.clone(), value.clone())),
+            None => drop(after.remove(name)),
         }
     }
-    let service = resource.and_then(|one| one.status.as_ref()?.template.clone());
-    let service = service.or_else(|| Some(own.row.as_ref()?.service.clone())).unwrap_or_default();
-    let templates = state.cluster.watches().templates.last_known()?;
+    let watches = state.cluster.watches();
+    let (templates, plans) = (watches.templates.last_known()?, watches.plans.last_known()?);
+    let service = resource.status.as_ref().and_then(|status| status.template.clone());
+    let service = service.or_else(|| Some(plans.named(&resource.spec.plan_ref)?.spec.template_ref.clone()));
+    let service = service.unwrap_or_default();
     // Without its template nothing can be said of it; the operator says so.
     let Some(template) = templates.named(&service) else { return Ok(after) };
     let declared = &template.spec.parameters;
@@ -96,11 +97,13 @@ fn parameters(
     Ok(after)
 }
 
-fn changes(state: &state::State, own: &Own, asked: ChangeInstance) -> Result<Changes> {
+/// What is changed of its settings.
+type Settings = BTreeMap<String, Option<String>>;
+
+/// All that is changed but its settings, which follow from those that are there.
+fn changes(own: &Own, asked: ChangeInstance) -> Result<(Changes, Option<Settings>)> {
     let ChangeInstance { parameters: settings, maintenance_window, access, keep_for, take_over: _ } = asked;
     let mut changes = Changes::default();
-    let settings = settings.map(|settings| parameters(state, own, settings)).transpose()?;
-    changes.set("parameters", settings)?;
     changes.set_or_take("maintenanceWindow", read(maintenance_window, WindowView::read)?)?;
     changes.set_or_take("access", read(access, AccessView::read)?)?;
     // What is given up before it was there costs nothing: neither does its data stay for long.
@@ -111,7 +114,7 @@ fn changes(state: &state::State, own: &Own, asked: ChangeInstance) -> Result<Cha
     }
     let keep_for = keep_for.map(retention).transpose()?;
     changes.set("retention", keep_for)?;
-    Ok(changes)
+    Ok((changes, settings))
 }
 
 fn retention(keep_for: String) -> Result<Retention> {
@@ -165,10 +168,18 @@ pub(super) async fn change(
     let own = own::find(&state, principal.user_id, id).await?;
     rate::take(&state, PER_USER, &principal.user_id.to_string()).await?;
     let by = By { actor: trace.actor(&principal), take_over: body.value.take_over };
-    let changes = changes(&state, &own, body.value)?;
+    let (others, settings) = changes(&own, body.value)?;
     let (writer, of) = (Arc::clone(&state), own.clone());
     // To its end, also when nobody waits for the answer any more.
-    let done = tokio::spawn(async move { owner::change(&writer, &of, &changes.0, &by).await });
+    let done = tokio::spawn(async move {
+        let changed = |resource: &ServiceInstance| {
+            let mut all = Changes(others.0.clone());
+            let settings = settings.as_ref().map(|changed| parameters(&writer, resource, changed));
+            all.set("parameters", settings.transpose()?)?;
+            Ok(all.0)
+        };
+        owner::change(&writer, &of, changed, &by).await
+    });
     let done = done.await.map_err(|error| Problem::internal(&error))?;
     let written = done.map_err(|problem| problem.renamed(field))?;
     let own = Own { resource: Some(Arc::new(written)), ..own };
