@@ -48,13 +48,13 @@ pub async fn take_away(state: &State, found: &Found<ServicePlan>, by: &By) -> Re
         let detail = format!("It is in use: {sold} subscriptions have it. It can be retired.");
         return Err(Problem::with(Code::CatalogueInUse, detail));
     }
-    store::set_closed(&mut *tx, plan, Some(uid)).await?;
+    store::close(&mut *tx, plan, uid).await?;
     tx.commit().await?;
     let done = catalogue::delete(state, found, by).await;
     if done.is_err() {
         let now = Found::<ServicePlan>::find(&state.cluster, None, plan).await;
         if now.is_ok_and(|now| now.is_some_and(|now| now.known.metadata.uid.as_deref() == Some(uid))) {
-            store::set_closed(&state.db, plan, None).await?;
+            store::reopen(&state.db, plan, uid).await?;
         }
     }
     done

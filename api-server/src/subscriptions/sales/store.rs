@@ -30,13 +30,17 @@ pub(super) async fn is_closed(db: impl PgExecutor<'_>, plan: &str, uid: &str) ->
     Ok(found.fetch_optional(db).await?.is_some())
 }
 
-/// Which plan is being taken away; none: it is sold again.
-pub(super) async fn set_closed(
-    db: impl PgExecutor<'_>,
-    plan: &str,
-    uid: Option<&str>,
-) -> Result<(), sqlx::Error> {
+/// The plan of that uid is being taken away: it is not sold any more.
+pub(super) async fn close(db: impl PgExecutor<'_>, plan: &str, uid: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("update plan_sales set closed_uid = $2 where plan = $1", plan, uid)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// The plan of that uid was not taken away after all: it is sold again. Another one that is being taken away by now stays closed.
+pub(super) async fn reopen(db: impl PgExecutor<'_>, plan: &str, uid: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("update plan_sales set closed_uid = null where plan = $1 and closed_uid = $2", plan, uid)
         .execute(db)
         .await
         .map(drop)
