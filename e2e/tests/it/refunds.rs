@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::subscriptions::Buyer;
-use crate::world::{BOUND, Setup, Tenant, World, block_on, sell_plan, small};
+use crate::world::{BOUND, Instance, Setup, Tenant, World, block_on, now, sell_plan, small};
 
 /// Makes a buyer's tenant before anything is bought, with limits.
 async fn tenant(world: &World, buyer: &Buyer<'_>, limits: Value) -> Result<Tenant> {
@@ -52,6 +52,17 @@ fn says(reason: &str) -> impl Fn(&ServiceInstance) -> bool {
     }
 }
 
+/// Waits until whatever is made from now on is younger: times of creation have whole seconds, and among those of one second
+/// the uid decides, which nobody chooses.
+async fn older_by_a_second(instance: &Instance) -> Result<()> {
+    let made =
+        instance.get().await?.metadata.creation_timestamp.context("what is kept has a time of creation")?;
+    wait::until("the second to be over", BOUND, async || {
+        Ok((now().as_second() > made.0.as_second()).then_some(()))
+    })
+    .await
+}
+
 /// Cancels what was never there: all of the money comes back, and nothing is left.
 async fn gets_all_of_it_back(world: &World, buyer: &Buyer<'_>, bought: &Value) -> Result<()> {
     let cancelled = buyer.cancels(bought).await?;
@@ -83,6 +94,7 @@ fn what_the_operator_cant_build_is_cancelled_and_all_of_its_money_comes_back() -
         let home = tenant(&world, &crowded, limits("100m")).await?;
         let by_hand = home.instance("by-hand", json!({"planRef": wide})).await?;
         by_hand.wait_for("waiting for room", BOUND, says("QuotaExceeded")).await?;
+        older_by_a_second(&by_hand).await?;
         crowded.may_buy(lost).await?;
         operator.stop();
         let no_room = crowded.buys(lost).await?;
