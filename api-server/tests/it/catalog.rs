@@ -254,8 +254,17 @@ async fn categories_are_made_renamed_moved_and_deleted_once_empty() -> Result<()
     let stale = shop.api.send(stale.header("if-match", read.header("etag"))).await?;
     assert_eq!(stale.code(), "request.precondition_failed");
     assert_eq!(names().await?, ["Laman", "Permainan", "databases"]);
+    // Nobody changes or deletes what they have not read.
+    for method in [Method::PATCH, Method::DELETE] {
+        let blind = shop.api.send_as(&shop.boss, method, path, &json!({})).await?;
+        let refused = (blind.status, blind.code());
+        assert_eq!(refused, (StatusCode::PRECONDITION_REQUIRED, "request.precondition_required"));
+    }
     let delete = async |slug: &str| {
-        shop.api.send_as(&shop.boss, Method::DELETE, &format!("/admin/categories/{slug}"), &json!({})).await
+        let path = format!("/admin/categories/{slug}");
+        let read = shop.api.get_as(&shop.boss, &path).await?;
+        let request = shop.api.request(Method::DELETE, &path).bearer_auth(&shop.boss.access);
+        shop.api.send(request.header("if-match", read.header("etag"))).await
     };
     assert_eq!(delete("websites").await?.code(), "category.in_use");
     delete("games").await?.expect(StatusCode::NO_CONTENT)?;
