@@ -35,9 +35,9 @@ fn is_for_administrators(path: &str, _: &Operation) -> bool {
     path.starts_with("/api/v1/admin/")
 }
 
-/// Its calls are counted: those of a user, and those with which anybody can change something.
+/// Its calls are counted: those of a user, those with which anybody can change something, and those for the catalogue.
 fn is_counted(path: &str, operation: &Operation) -> bool {
-    is_guarded(path, operation) || reads_body(path, operation)
+    is_guarded(path, operation) || reads_body(path, operation) || path.starts_with("/api/v1/catalog/")
 }
 
 fn takes_key(operation: &Operation) -> bool {
