@@ -356,3 +356,23 @@ async fn a_word_says_that_it_ends_now() -> Result<()> {
     assert_eq!(ended.expect(StatusCode::OK)?.body["status"], "CANCELLED");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_download_of_ones_data_has_what_was_bought_with_the_words_that_one_wrote() -> Result<()> {
+    let shop = Shop::new().await?;
+    let ayu = shop.rich("ayu").await?;
+    let order = json!({"plan": "small", "name": "Ayu's own", "parameters": {"title": "Ayu writes"}});
+    let bought = shop.buys(&ayu, "buy", &order).await?.expect(StatusCode::CREATED)?.body;
+    let cancel = format!("{PATH}/{}/cancel", bought["id"].as_str().unwrap_or_default());
+    shop.api.post_once(&ayu, &cancel, "end", &json!({})).await?.expect(StatusCode::OK)?;
+    shop.buys(&ayu, "more", &json!({"plan": "free"})).await?.expect(StatusCode::CREATED)?;
+    shop.buys(&shop.rich("budi").await?, "buy", &order).await?.expect(StatusCode::CREATED)?;
+    let export = shop.api.get_as(&ayu, "/api/v1/me/export").await?.expect(StatusCode::OK)?.body;
+    let all = export["subscriptions"].as_array().context("subscriptions")?;
+    assert_eq!((all.len(), &export["subscriptions_are_complete"]), (2, &json!(true)));
+    assert_eq!(
+        json!([all[0]["plan"], all[1]["name"], all[1]["parameters"], all[1]["refund"]["amount"]]),
+        json!(["free", "Ayu's own", {"title": "Ayu writes"}, 89_000])
+    );
+    Ok(())
+}
