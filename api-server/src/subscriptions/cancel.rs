@@ -5,6 +5,7 @@ use super::{
     store::{self, Refund},
 };
 use crate::{
+    cluster::{Cluster, watch::Key},
     http::problem::{Code, Problem},
     ledger::{self, Direction, Kind, PostError, Posting},
     mail,
@@ -13,8 +14,9 @@ use crate::{
     users,
     wallet::{self, New},
 };
-use jiff::Timestamp;
-use serde_json::json;
+use crds::{names, span};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -45,8 +47,41 @@ pub async fn cancel(
     if row.end.is_some() {
         return Err(Problem::new(Code::SubscriptionEnded));
     }
-    end(db, &row, EndedBy::Customer, mail::Kind::SubscriptionCancelled, state.clock.now()).await?;
+    let now = state.clock.now();
+    let told = told_of_data(&row, keep_for(&state.cluster, &row));
+    let kind = mail::Kind::SubscriptionCancelled;
+    let ending = Ending { by: EndedBy::Customer, refund: refundable(&row, now), kind, told };
+    end(db, &row, ending, now).await?;
     store::find(db, id).await?.ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// For how long the data of an app is kept once it is gone, as its owner may have set it; none where nobody knows at the moment.
+fn keep_for(cluster: &Cluster, row: &Subscription) -> Option<SignedDuration> {
+    let key = Key::within(&names::tenant_namespace(&row.tenant()), &row.resource_name());
+    let all = cluster.watches().instances.fresh().ok()?;
+    let uid = row.crossing.uid?.to_string();
+    let own = all.get(&key).filter(|one| one.metadata.uid.as_ref() == Some(&uid))?;
+    span::parse_span(&own.spec.retention.keep_for).ok()
+}
+
+/// What a mail says of the data of one that ends. What was never made has none.
+fn told_of_data(row: &Subscription, keep_for: Option<SignedDuration>) -> Value {
+    let hours = keep_for.map(|span| span.as_hours());
+    let days = hours.filter(|hours| hours % 24 == 0).map(|hours| hours / 24);
+    json!({"has_data": row.crossing.uid.is_some(), "kept_days": days, "kept_hours": hours})
+}
+
+/// How one ends.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// By whom.
+    pub by: EndedBy,
+    /// What comes back.
+    pub refund: Rupiah,
+    /// The mail that tells its owner.
+    pub kind: mail::Kind,
+    /// What that mail says beside all this.
+    pub told: Value,
 }
 
 /// Ends one that is locked and has not ended, with what comes back, and tells its owner.
@@ -56,15 +91,14 @@ pub async fn cancel(
 pub async fn end(
     db: &mut PgConnection,
     row: &Subscription,
-    by: EndedBy,
-    kind: mail::Kind,
+    ending: Ending,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let amount = refundable(row, now);
+    let Ending { by, refund: amount, kind, mut told } = ending;
     let refund_id = if amount.is_positive() { Some(open_refund(db, row, amount, now).await?) } else { None };
     store::end(db, row.id, &End { at: now, by, refund_id, fenced_at: None }).await?;
-    let refund = amount.is_positive().then(|| amount.to_string());
-    tell(db, row, kind, json!({"refund": refund}), now).await
+    told["refund"] = json!(amount.is_positive().then(|| amount.to_string()));
+    tell(db, row, kind, told, now).await
 }
 
 async fn open_refund(
@@ -151,7 +185,7 @@ pub(super) async fn tell(
     db: &mut PgConnection,
     row: &Subscription,
     kind: mail::Kind,
-    mut data: serde_json::Value,
+    mut data: Value,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let owner = users::store::find(&mut *db, row.user_id).await?;

@@ -183,3 +183,43 @@ async fn what_is_bought_for_a_price_comes_back_at_that_price_where_somebody_dele
     bought.cancels().await?;
     bought.gets_all_of_it_back().await
 }
+
+impl Bought<'_> {
+    /// The mail that tells that it is cancelled, which may go out after that about its money.
+    async fn is_told(&self) -> Result<String> {
+        for nth in 4..=5 {
+            let mail = self.shop.world.mail.nth_to(&self.user.email, nth, BOUND).await?;
+            if mail.subject.contains("is cancelled") {
+                return Ok(mail.text);
+            }
+        }
+        anyhow::bail!("there is no such mail")
+    }
+}
+
+#[tokio::test]
+async fn whoever_cancels_is_told_for_how_long_the_data_is_kept_where_there_is_any() -> Result<()> {
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    let mut longer = bought.resource("it to be there", |_| true).await?;
+    longer["spec"]["retention"] = json!({"keepFor": "30d"});
+    shop.kubernetes.put(longer).await;
+    let id = bought.own.rsplit('/').next().unwrap_or_default();
+    until("that to be known", BOUND, async || {
+        let shown = shop.api.get_as(&bought.user, &format!("/api/v1/instances/{id}")).await?.body;
+        Ok((shown["keep_for"] == "30d").then_some(()))
+    })
+    .await?;
+    bought.cancels().await?;
+    let text = bought.is_told().await?;
+    assert!(text.contains("Its data is kept for 30 days."), "{text}");
+    // There is no tenant, so nothing is made.
+    let user = shop.rich("budi").await?;
+    let never = shop.buys(&user, "buy", &json!({"plan": "small"})).await?.expect(StatusCode::CREATED)?.body;
+    let own = format!("{PATH}/{}", never["id"].as_str().unwrap_or_default());
+    let never = Bought { shop: &shop, user, own, namespace: String::new(), name: String::new() };
+    never.cancels().await?;
+    let text = never.is_told().await?;
+    assert!(!text.contains("Its data"), "{text}");
+    Ok(())
+}

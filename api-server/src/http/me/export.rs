@@ -63,11 +63,9 @@ pub(super) async fn export(
     let profile = account::of(&state, &principal).await?.into();
     let all = sessions::list(&state.db, principal.user_id, now, clock::before(now, sessions::IDLE)).await?;
     let sessions = all.into_iter().map(|session| SessionView::new(session, principal.session_id)).collect();
-    let (all, transactions_are_complete) =
-        transactions::all_of(&state.db, principal.user_id, MOST).await?;
+    let (all, transactions_are_complete) = transactions::all_of(&state.db, principal.user_id, MOST).await?;
     let transactions = all.into_iter().map(TransactionView::from).collect();
-    let (all, subscriptions_are_complete) =
-        subscriptions::all_of(&state.db, principal.user_id, MOST).await?;
+    let (all, subscriptions_are_complete) = subscriptions::all_of(&state.db, principal.user_id, MOST).await?;
     let all = subscriptions::cancel::with_refunds(&state.db, all).await?;
     let subscriptions = all.into_iter().map(SubscriptionView::from).collect();
     let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"nakhoda_export.json\"")];
