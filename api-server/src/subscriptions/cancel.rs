@@ -5,6 +5,7 @@ use super::{
     store::{self, Refund},
 };
 use crate::{
+    audit::{self, Actor, Entry},
     cluster::{Cluster, watch::Key},
     http::problem::{Code, Problem},
     ledger::{self, Direction, Kind, PostError, Posting},
@@ -53,6 +54,90 @@ pub async fn cancel(
     let ending = Ending { by: EndedBy::Customer, refund: refundable(&row, now), kind, told };
     end(db, &row, ending, now).await?;
     store::find(db, id).await?.ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// What comes back of one that an administrator cancels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Back {
+    /// What has not been used of its price, as where its owner cancels
+    Prorated,
+    /// All of its price
+    Full,
+    /// Nothing
+    None,
+}
+
+/// What an administrator's cancellation has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It has ended now, and so much comes back.
+    Now(Rupiah),
+    /// An administrator had cancelled it before, and so much comes back; nothing was changed.
+    Before(Rupiah),
+}
+
+/// Why an administrator can't cancel one.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is none of that id.
+    #[error("there is no such subscription")]
+    Missing,
+    /// It had ended, and what comes back is decided.
+    #[error("it ended at {at} ({by:?}), and what comes back of it was decided then; nothing was changed")]
+    Ended {
+        /// When.
+        at: Timestamp,
+        /// By whom.
+        by: EndedBy,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Cancels anybody's subscription, with its line in the audit log. From there on it goes as where its owner has cancelled it. A repeat
+/// changes nothing.
+///
+/// # Errors
+/// [`CancelError`].
+pub async fn cancel_of(
+    db: &PgPool,
+    id: Uuid,
+    back: Back,
+    actor: &Actor,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Cancelled, CancelError> {
+    let mut tx = db.begin().await?;
+    let row = store::lock(&mut tx, id).await?.ok_or(CancelError::Missing)?;
+    if let Some(end) = row.end {
+        if end.by != EndedBy::Administrator {
+            return Err(CancelError::Ended { at: end.at, by: end.by });
+        }
+        let refund = refund_of(&mut *tx, &row).await?;
+        return Ok(Cancelled::Before(refund.map_or(Rupiah::ZERO, |refund| refund.amount)));
+    }
+    let refund = match back {
+        Back::Prorated => refundable(&row, now),
+        Back::Full => row.price,
+        Back::None => Rupiah::ZERO,
+    };
+    let mut told = told_of_data(&row, None);
+    told["by_us"] = json!(true);
+    let ending = Ending { by: EndedBy::Administrator, refund, kind: mail::Kind::SubscriptionCancelled, told };
+    end(&mut tx, &row, ending, now).await?;
+    let id = id.to_string();
+    let entry = Entry {
+        action: "subscription.cancel",
+        entity_type: "subscription",
+        entity_id: &id,
+        before: Some(json!({"status": row.status})),
+        after: Some(json!({"status": Status::Cancelled, "refund": refund})),
+        reason: Some(reason),
+    };
+    audit::record(&mut tx, actor, entry, now).await?;
+    tx.commit().await?;
+    Ok(Cancelled::Now(refund))
 }
 
 /// For how long the data of an app is kept once it is gone, as its owner may have set it; none where nobody knows at the moment.
