@@ -120,6 +120,9 @@ pub struct Http {
     /// Requests a minute that one address may make that change something or log in
     #[arg(long, env = "NAKHODA_RATE_PER_ADDRESS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_per_address: u32,
+    /// Requests a minute that one address may make for the catalogue, which anybody reads
+    #[arg(long, env = "NAKHODA_RATE_CATALOG_PER_ADDRESS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_catalog_per_address: u32,
     /// Requests a minute that one user may make
     #[arg(long, env = "NAKHODA_RATE_PER_USER", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_per_user: u32,

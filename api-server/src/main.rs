@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use api_server::{
+    audit::Actor,
     clock,
     clock::Clock,
     cluster::Cluster,
@@ -17,7 +18,10 @@ use api_server::{
         settle,
     },
     serve::{self, Role},
-    subscriptions,
+    subscriptions::{
+        self,
+        cancel::{Back, Cancelled, cancel_of},
+    },
     users::{self, administration, email::Email},
 };
 use clap::{Parser, Subcommand, ValueEnum};
@@ -136,6 +140,20 @@ enum SubscriptionCommand {
         #[command(flatten)]
         database: config::Database,
     },
+    /// Cancel anybody's subscription, as its owner can: its app is stopped at once and deleted, its data is kept for a while, and its owner
+    /// gets a mail. The money comes back once nothing of it runs any more. The audit log keeps the reason; running it twice is fine
+    Cancel {
+        /// The subscription
+        id: Uuid,
+        /// What comes back
+        #[arg(long, value_enum)]
+        refund: Back,
+        /// Why, for the audit log
+        #[arg(long, value_parser = parse_reason)]
+        reason: String,
+        #[command(flatten)]
+        database: config::Database,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -220,6 +238,9 @@ async fn main() -> Result<ExitCode> {
         Command::Subscription(SubscriptionCommand::Retell { id, above, database }) => {
             retell(id, above, &database).await?;
         }
+        Command::Subscription(SubscriptionCommand::Cancel { id, refund, reason, database }) => {
+            cancel(id, refund, &reason, &database).await?;
+        }
         Command::Payment(PaymentCommand::Settle(settle)) => settle_payment(*settle).await?,
         Command::Openapi { write: None } => print!("{}", http::openapi::text()),
         Command::Openapi { write: Some(path) } => std::fs::write(&path, http::openapi::text())
@@ -303,6 +324,31 @@ async fn retell(id: Uuid, above: i64, database: &config::Database) -> Result<()>
     let is_there = subscriptions::retell(&db, id, above, Clock::system().now()).await?;
     anyhow::ensure!(is_there, "there is no subscription {id}");
     println!("the cluster is told again of subscription {id} by the next worker that looks");
+    Ok(())
+}
+
+/// A reason that is one, and bearable to read.
+fn parse_reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why".to_owned()),
+        text if text.chars().count() > 500 => Err("it has more than 500 characters".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+async fn cancel(id: Uuid, back: Back, reason: &str, database: &config::Database) -> Result<()> {
+    let db = connect(database).await?;
+    let (actor, now) = (Actor::command_line(), Clock::system().now());
+    match cancel_of(&db, id, back, &actor, reason, now).await.with_context(|| format!("subscription {id}"))? {
+        Cancelled::Now(refund) => {
+            println!("subscription {id} is cancelled; {refund} comes back once nothing of it runs any more");
+        }
+        Cancelled::Before(refund) => {
+            println!(
+                "an administrator had cancelled subscription {id} already, with {refund} coming back; nothing was changed"
+            );
+        }
+    }
     Ok(())
 }
 

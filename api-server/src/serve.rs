@@ -1,6 +1,7 @@
 //! Serving: from settings to a running process, and its end.
 
 use crate::{
+    catalog::availability::Counted,
     clock::Clock,
     cluster::{self, Cluster},
     config, db,
@@ -107,6 +108,7 @@ pub fn build(
         metrics: Metrics::default(),
         payments: Payments::new(&midtrans, &methods)?,
         wallets: Queue::default(),
+        counted: Counted::default(),
         readings: Readings::default(),
         streams: Streams::default(),
         stopping: CancellationToken::new(),

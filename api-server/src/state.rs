@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use crate::{
+    catalog::availability::Counted,
     clock::Clock,
     cluster::Cluster,
     config,
@@ -45,6 +46,8 @@ pub struct State {
     pub payments: Payments,
     /// Where requests wait whose wallet another is changing.
     pub wallets: Queue,
+    /// What was sold a moment ago, for the shop window.
+    pub counted: Counted,
     /// What apps used a moment ago.
     pub readings: Readings,
     /// Who is told of something as it happens.

@@ -5,9 +5,17 @@ use crate::{
     cluster::watch::Contents, http::problem::Problem, instances::crossing, state::State, subscriptions,
 };
 use crds::{ServiceInstance, conditions};
-use sqlx::PgConnection;
-use std::{collections::BTreeMap, sync::Arc};
+use sqlx::{PgConnection, PgPool};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
+
+/// For how long a count of what is sold answers everybody who looks into the shop window.
+const KEPT: Duration = Duration::from_secs(1);
 
 /// How many of each plan are taken, by the plan's name.
 pub type Sold = BTreeMap<String, i64>;
@@ -50,12 +58,33 @@ pub struct Availability {
     pub obstacle: Option<Obstacle>,
 }
 
-/// How many of each plan are taken: those that are sold and may still run, and those that somebody has made by hand.
+/// What was counted of what is sold, and when. It is for looking alone: whoever quotes or sells counts anew ([`sold_of`]).
+#[derive(Debug, Default)]
+pub struct Counted(Mutex<Option<(Instant, Arc<Sold>)>>);
+
+impl Counted {
+    /// What is sold of each plan, as it was a moment ago. Of many who ask at once one counts, and the others wait for that: they take one
+    /// connection between them.
+    async fn sold(&self, db: &PgPool) -> Result<Arc<Sold>, sqlx::Error> {
+        let mut counted = self.0.lock().await;
+        if let Some((at, sold)) = &*counted
+            && at.elapsed() < KEPT
+        {
+            return Ok(Arc::clone(sold));
+        }
+        let sold: Sold = subscriptions::store::sold_of_each(db).await?.into_iter().collect();
+        let (_, sold) = counted.insert((Instant::now(), Arc::new(sold)));
+        Ok(Arc::clone(sold))
+    }
+}
+
+/// How many of each plan are taken: those that are sold and may still run, as they were counted a moment ago, and those that somebody has
+/// made by hand.
 ///
 /// # Errors
 /// 503 where nobody knows.
 pub async fn sold(state: &State) -> Result<Sold, Problem> {
-    let mut sold: Sold = subscriptions::store::sold_of_each(&state.db).await?.into_iter().collect();
+    let mut sold = Sold::clone(&*state.counted.sold(&state.db).await?);
     for instance in by_hand(&*state.cluster.watches().instances.last_known()?) {
         *sold.entry(instance.spec.plan_ref.clone()).or_default() += 1;
     }

@@ -1,7 +1,11 @@
 //! The shop window: apps and plans as they are kept of the cluster, joined, filtered and put in order.
 
 use super::availability::{self, Availability};
-use crate::{cluster::watch::Contents, http::problem::Problem, state::State};
+use crate::{
+    cluster::watch::Contents,
+    http::{problem::Problem, query::Words},
+    state::State,
+};
 use crds::{ServicePlan, ServiceTemplate, plan::Period};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -117,7 +121,7 @@ pub fn offers<'a>(
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Words, each of which is somewhere in the app's name, description or category.
-    pub words: Vec<String>,
+    pub words: Words,
     /// In which category.
     pub category: Option<String>,
     /// With a plan that is so.
@@ -148,7 +152,7 @@ impl Wanted {
         let spec = &service.template.spec;
         let text = [spec.display_name.as_str(), &spec.description, &spec.category, service.slug()]
             .map(str::to_lowercase);
-        words.iter().all(|word| text.iter().any(|text| text.contains(word)))
+        words.all(|word| text.iter().any(|text| text.contains(word)))
             && category.as_ref().is_none_or(|category| *category == spec.category)
             && (*plan == WantedPlan::default() || service.plans.iter().any(|one| plan.has(one)))
     }

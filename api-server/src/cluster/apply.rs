@@ -103,6 +103,12 @@ impl<K: Written> Found<K> {
         (made.unwrap_or_default() << GENERATIONS) + self.generation()
     }
 
+    /// Whether a manager has made it so, and nobody has changed it since. What can't be read as a spec is no such thing.
+    pub(super) fn is_made(&self, manager: &str, spec: &Map<String, Value>) -> bool {
+        let meant = meant::<K>(&Value::Object(spec.clone()));
+        !ours(&self.whole, manager).is_empty() && meant.is_ok_and(|meant| *self.known.spec() == meant)
+    }
+
     /// Its spec with some of its fields changed; null takes one away.
     fn changed(whole: Option<&DynamicObject>, changes: &Map<String, Value>) -> Value {
         let spec = whole.and_then(|whole| whole.data["spec"].as_object().cloned()).unwrap_or_default();

@@ -93,7 +93,7 @@ pub async fn read<K: Kind>(cluster: &Cluster, name: &str) -> Result<Found<K>, Pr
     Found::find(cluster, None, name).await?.ok_or_else(|| Problem::new(Code::NotFound))
 }
 
-/// Makes one.
+/// Makes one. Of a repeat, what the request before it has made is the result.
 ///
 /// # Errors
 /// 409 where there is one of that name; 422 where the cluster does not take it; 503 where it is away.
@@ -102,9 +102,11 @@ pub async fn create<K: Kind>(
     name: &str,
     spec: &Map<String, Value>,
     by: &By,
+    is_repeat: bool,
 ) -> Result<Found<K>, Problem> {
-    if Found::<K>::find(&state.cluster, None, name).await?.is_some() {
-        return Err(Problem::new(Code::NameTaken));
+    if let Some(there) = Found::<K>::find(&state.cluster, None, name).await? {
+        let is_result = is_repeat && there.is_made(CATALOGUE, spec);
+        return if is_result { Ok(there) } else { Err(Problem::new(Code::NameTaken)) };
     }
     let place = Place { manager: CATALOGUE, namespace: None, name, take_over: false };
     let made = apply::edit::<K>(state, place, None, spec, &by.told::<K>(K::CREATE, name)).await?;

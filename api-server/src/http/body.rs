@@ -6,8 +6,8 @@ use super::{
 };
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
-    http::{StatusCode, header},
+    extract::{FromRequest, OptionalFromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
 
@@ -24,15 +24,33 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
+        if !is_json(request.headers()) {
             return Err(Problem::new(Code::MediaType));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
-        let value = parse(&bytes)?;
-        Ok(Self { value, bytes })
+        Ok(Self { value: parse(&bytes)?, bytes })
     }
+}
+
+/// A body that may be left out: none is sent where there is nothing in it, whatever kind it is said to be of.
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
+        match (bytes.is_empty(), is_json) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(Self { value: parse(&bytes)?, bytes })),
+            (false, false) => Err(Problem::new(Code::MediaType)),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
 }
 
 fn unread(error: &BytesRejection) -> Problem {

@@ -8,7 +8,7 @@ use utoipa::{
         Components, Content, Header, HeaderBuilder, Object, OpenApi, PathItem, Ref, RefOr, Response,
         ResponseBuilder, Schema, Type,
         path::{Operation, Parameter, ParameterIn},
-        schema::{ArrayItems, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType},
+        schema::{ArrayItems, KnownFormat, ObjectBuilder, OneOf, SchemaFormat, SchemaType},
     },
 };
 
@@ -35,9 +35,9 @@ fn is_for_administrators(path: &str, _: &Operation) -> bool {
     path.starts_with("/api/v1/admin/")
 }
 
-/// Its calls are counted: those of a user, and those with which anybody can change something.
+/// Its calls are counted: those of a user, those with which anybody can change something, and those for the catalogue.
 fn is_counted(path: &str, operation: &Operation) -> bool {
-    is_guarded(path, operation) || reads_body(path, operation)
+    is_guarded(path, operation) || reads_body(path, operation) || path.starts_with("/api/v1/catalog/")
 }
 
 fn takes_key(operation: &Operation) -> bool {
@@ -136,6 +136,7 @@ pub fn complete(document: &mut OpenApi) {
             // Said aloud where it is nobody's.
             operation.security.get_or_insert_default();
             operation.parameters.iter_mut().flatten().for_each(parameter);
+            body(operation);
             answers(path, operation);
         }
     }
@@ -185,6 +186,20 @@ fn parameter(parameter: &mut RefOr<Parameter>) {
         types.retain(|one| *one != Type::Null);
         if let [one] = types.as_slice() {
             schema.schema_type = SchemaType::Type(one.clone());
+        }
+    }
+}
+
+/// A body that is optional is left out, too.
+fn body(operation: &mut Operation) {
+    let is_null = |one: &RefOr<Schema>| matches!(one, RefOr::T(Schema::Object(one)) if one.schema_type == SchemaType::Type(Type::Null));
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        let Some(RefOr::T(Schema::OneOf(OneOf { items, .. }))) = &mut content.schema else { continue };
+        items.retain(|one| !is_null(one));
+        if let [one] = items.as_slice() {
+            content.schema = Some(one.clone());
         }
     }
 }

@@ -5,8 +5,34 @@ use super::{
     problem::{Code, Problem},
 };
 use axum::{extract::FromRequestParts, http::request::Parts};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use url::form_urlencoded;
+
+/// The most characters of words that are looked for.
+const LONGEST: usize = 200;
+
+/// Words that are looked for, in lower case. A filter of this type says `max_length = 200` in the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Words(Vec<String>);
+
+impl TryFrom<String> for Words {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.chars().count() > LONGEST {
+            return Err(format!("words that are looked for have {LONGEST} characters at most"));
+        }
+        Ok(Self(text.split_whitespace().map(str::to_lowercase).collect()))
+    }
+}
+
+impl Words {
+    /// Whether each of them is so.
+    pub fn all(&self, is_so: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().all(|word| is_so(word))
+    }
+}
 
 /// What stands behind the question mark. What is not known, or there twice, is refused.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ pub enum Remedy {
         /// What the resource was told last.
         above: i64,
     },
-    /// The subscription ends, and what was not used comes back. Whoever owns it does so; its data is kept for a while.
+    /// The subscription ends, and what was not used comes back, or all of it; its data is kept for a while.
     Cancel {
         /// The subscription.
         subscription: Uuid,
@@ -76,10 +76,7 @@ impl fmt::Display for Remedy {
                 write!(to, "api-server subscription retell {subscription} --above {above}")
             }
             Self::Cancel { subscription } => {
-                write!(
-                    to,
-                    "POST /api/v1/subscriptions/{subscription}/cancel (its owner; the rest of the price comes back)"
-                )
+                write!(to, "api-server subscription cancel {subscription} --refund prorated --reason \"…\"")
             }
             Self::Delete { namespace, name } => {
                 write!(to, "kubectl -n {namespace} delete serviceinstance {name}")

@@ -200,6 +200,46 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_cancelled_data_is_promised_for_as_long_as_it_is_kept_and_none_where_there_is_none() {
+        let note = |language, more: Value| {
+            let mut ready = ready(Kind::SubscriptionCancelled, language);
+            ready.data.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+            Composer::new().unwrap().compose(&ready).unwrap().text
+        };
+        let kept = |days: Option<i64>, hours: Option<i64>| json!({"has_data": true, "kept_days": days, "kept_hours": hours});
+        for (more, en, id) in [
+            (
+                kept(Some(30), Some(720)),
+                "Its data is kept for 30 days. If",
+                "Datanya disimpan selama 30 hari. Jika",
+            ),
+            (
+                kept(Some(1), Some(24)),
+                "Its data is kept for 1 day. If",
+                "Datanya disimpan selama 1 hari. Jika",
+            ),
+            (
+                kept(None, Some(36)),
+                "Its data is kept for 36 hours. If",
+                "Datanya disimpan selama 36 jam. Jika",
+            ),
+            (
+                kept(None, None),
+                "Its data is kept for a while. If",
+                "Datanya disimpan untuk sementara waktu. Jika",
+            ),
+            // One that an older version has queued.
+            (json!({}), "Its data is kept for a while. If", "Datanya disimpan untuk sementara waktu. Jika"),
+        ] {
+            assert!(note(Language::En, more.clone()).contains(en), "{more}");
+            assert!(note(Language::Id, more.clone()).contains(id), "{more}");
+        }
+        let never_made = json!({"has_data": false, "kept_days": null, "kept_hours": null});
+        assert!(!note(Language::En, never_made.clone()).contains("data"));
+        assert!(!note(Language::Id, never_made).contains("Datanya"));
+    }
+
+    #[test]
     fn it_reads_well() {
         insta::assert_snapshot!(
             Composer::new().unwrap().compose(&ready(Kind::VerifyEmail, Language::En)).unwrap().text

@@ -5,6 +5,8 @@ use super::{
     store::{self, Refund},
 };
 use crate::{
+    audit::{self, Actor, Entry},
+    cluster::{Cluster, watch::Key},
     http::problem::{Code, Problem},
     ledger::{self, Direction, Kind, PostError, Posting},
     mail,
@@ -13,8 +15,9 @@ use crate::{
     users,
     wallet::{self, New},
 };
-use jiff::Timestamp;
-use serde_json::json;
+use crds::{names, span};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -45,8 +48,125 @@ pub async fn cancel(
     if row.end.is_some() {
         return Err(Problem::new(Code::SubscriptionEnded));
     }
-    end(db, &row, EndedBy::Customer, mail::Kind::SubscriptionCancelled, state.clock.now()).await?;
+    let now = state.clock.now();
+    let told = told_of_data(&row, keep_for(&state.cluster, &row));
+    let kind = mail::Kind::SubscriptionCancelled;
+    let ending = Ending { by: EndedBy::Customer, refund: refundable(&row, now), kind, told };
+    end(db, &row, ending, now).await?;
     store::find(db, id).await?.ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// What comes back of one that an administrator cancels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Back {
+    /// What has not been used of its price, as where its owner cancels
+    Prorated,
+    /// All of its price
+    Full,
+    /// Nothing
+    None,
+}
+
+/// What an administrator's cancellation has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It has ended now, and so much comes back.
+    Now(Rupiah),
+    /// An administrator had cancelled it before, and so much comes back; nothing was changed.
+    Before(Rupiah),
+}
+
+/// Why an administrator can't cancel one.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is none of that id.
+    #[error("there is no such subscription")]
+    Missing,
+    /// It had ended, and what comes back is decided.
+    #[error("it ended at {at} ({by:?}), and what comes back of it was decided then; nothing was changed")]
+    Ended {
+        /// When.
+        at: Timestamp,
+        /// By whom.
+        by: EndedBy,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Cancels anybody's subscription, with its line in the audit log. From there on it goes as where its owner has cancelled it. A repeat
+/// changes nothing.
+///
+/// # Errors
+/// [`CancelError`].
+pub async fn cancel_of(
+    db: &PgPool,
+    id: Uuid,
+    back: Back,
+    actor: &Actor,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Cancelled, CancelError> {
+    let mut tx = db.begin().await?;
+    let row = store::lock(&mut tx, id).await?.ok_or(CancelError::Missing)?;
+    if let Some(end) = row.end {
+        if end.by != EndedBy::Administrator {
+            return Err(CancelError::Ended { at: end.at, by: end.by });
+        }
+        let refund = refund_of(&mut *tx, &row).await?;
+        return Ok(Cancelled::Before(refund.map_or(Rupiah::ZERO, |refund| refund.amount)));
+    }
+    let refund = match back {
+        Back::Prorated => refundable(&row, now),
+        Back::Full => row.price,
+        Back::None => Rupiah::ZERO,
+    };
+    let mut told = told_of_data(&row, None);
+    told["by_us"] = json!(true);
+    let ending = Ending { by: EndedBy::Administrator, refund, kind: mail::Kind::SubscriptionCancelled, told };
+    end(&mut tx, &row, ending, now).await?;
+    let id = id.to_string();
+    let entry = Entry {
+        action: "subscription.cancel",
+        entity_type: "subscription",
+        entity_id: &id,
+        before: Some(json!({"status": row.status})),
+        after: Some(json!({"status": Status::Cancelled, "refund": refund})),
+        reason: Some(reason),
+    };
+    audit::record(&mut tx, actor, entry, now).await?;
+    tx.commit().await?;
+    Ok(Cancelled::Now(refund))
+}
+
+/// For how long the data of an app is kept once it is gone, as its owner may have set it; none where nobody knows at the moment.
+fn keep_for(cluster: &Cluster, row: &Subscription) -> Option<SignedDuration> {
+    let key = Key::within(&names::tenant_namespace(&row.tenant()), &row.resource_name());
+    let all = cluster.watches().instances.fresh().ok()?;
+    let uid = row.crossing.uid?.to_string();
+    let own = all.get(&key).filter(|one| one.metadata.uid.as_ref() == Some(&uid))?;
+    span::parse_span(&own.spec.retention.keep_for).ok()
+}
+
+/// What a mail says of the data of one that ends. What was never made has none.
+fn told_of_data(row: &Subscription, keep_for: Option<SignedDuration>) -> Value {
+    let hours = keep_for.map(|span| span.as_hours());
+    let days = hours.filter(|hours| hours % 24 == 0).map(|hours| hours / 24);
+    json!({"has_data": row.crossing.uid.is_some(), "kept_days": days, "kept_hours": hours})
+}
+
+/// How one ends.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// By whom.
+    pub by: EndedBy,
+    /// What comes back.
+    pub refund: Rupiah,
+    /// The mail that tells its owner.
+    pub kind: mail::Kind,
+    /// What that mail says beside all this.
+    pub told: Value,
 }
 
 /// Ends one that is locked and has not ended, with what comes back, and tells its owner.
@@ -56,15 +176,14 @@ pub async fn cancel(
 pub async fn end(
     db: &mut PgConnection,
     row: &Subscription,
-    by: EndedBy,
-    kind: mail::Kind,
+    ending: Ending,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let amount = refundable(row, now);
+    let Ending { by, refund: amount, kind, mut told } = ending;
     let refund_id = if amount.is_positive() { Some(open_refund(db, row, amount, now).await?) } else { None };
     store::end(db, row.id, &End { at: now, by, refund_id, fenced_at: None }).await?;
-    let refund = amount.is_positive().then(|| amount.to_string());
-    tell(db, row, kind, json!({"refund": refund}), now).await
+    told["refund"] = json!(amount.is_positive().then(|| amount.to_string()));
+    tell(db, row, kind, told, now).await
 }
 
 async fn open_refund(
@@ -151,7 +270,7 @@ pub(super) async fn tell(
     db: &mut PgConnection,
     row: &Subscription,
     kind: mail::Kind,
-    mut data: serde_json::Value,
+    mut data: Value,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let owner = users::store::find(&mut *db, row.user_id).await?;

@@ -223,6 +223,38 @@ pub async fn live(db: &mut PgConnection, user_id: Uuid) -> Result<usize, sqlx::E
     Ok(store::holdings(db, user_id).await?.len())
 }
 
+/// How many are read at a time.
+const CHUNK: i64 = 500;
+
+/// All subscriptions of somebody, the last first, but no more than `most`; and whether that is all of them.
+///
+/// # Errors
+/// As the database's.
+pub async fn all_of(
+    db: &PgPool,
+    user_id: Uuid,
+    most: usize,
+) -> Result<(Vec<Subscription>, bool), sqlx::Error> {
+    let mut all: Vec<Subscription> = Vec::new();
+    while all.len() <= most {
+        let beyond = all.last().map(|last| last.id);
+        let query = store::Query {
+            user_id: Some(user_id),
+            beyond,
+            descending: true,
+            limit: CHUNK,
+            ..store::Query::default()
+        };
+        let chunk = store::list(db, &query).await?;
+        if chunk.is_empty() {
+            return Ok((all, true));
+        }
+        all.extend(chunk);
+    }
+    all.truncate(most);
+    Ok((all, false))
+}
+
 /// Has the cluster told once more what a subscription's resource is to say, in words newer than `above`; whether there is such a
 /// subscription.
 ///

@@ -335,7 +335,13 @@ async fn give_up(state: &State, row: &Subscription) -> Result<(), sqlx::Error> {
     let locked = store::lock(&mut tx, row.id).await?.filter(|row| row.status == Status::PendingDeployment);
     let Some(row) = locked else { return tx.rollback().await };
     let now = state.clock.now();
-    cancel::end(&mut tx, &row, life::GIVES_UP, mail::Kind::ProvisioningFailed, now).await?;
+    let ending = cancel::Ending {
+        by: life::GIVES_UP,
+        refund: cancel::refundable(&row, now),
+        kind: mail::Kind::ProvisioningFailed,
+        told: json!({}),
+    };
+    cancel::end(&mut tx, &row, ending, now).await?;
     tx.commit().await?;
     state.metrics.subscriptions.moved("given_up");
     state.mail_is_due.notify_one();

@@ -1,8 +1,10 @@
 //! The catalogue as everybody sees it, and its categories.
 
 use anyhow::Result;
+use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::Kubernetes;
 use crate::world::{Answer, Api, BOUND, User, World};
@@ -254,8 +256,17 @@ async fn categories_are_made_renamed_moved_and_deleted_once_empty() -> Result<()
     let stale = shop.api.send(stale.header("if-match", read.header("etag"))).await?;
     assert_eq!(stale.code(), "request.precondition_failed");
     assert_eq!(names().await?, ["Laman", "Permainan", "databases"]);
+    // Nobody changes or deletes what they have not read.
+    for method in [Method::PATCH, Method::DELETE] {
+        let blind = shop.api.send_as(&shop.boss, method, path, &json!({})).await?;
+        let refused = (blind.status, blind.code());
+        assert_eq!(refused, (StatusCode::PRECONDITION_REQUIRED, "request.precondition_required"));
+    }
     let delete = async |slug: &str| {
-        shop.api.send_as(&shop.boss, Method::DELETE, &format!("/admin/categories/{slug}"), &json!({})).await
+        let path = format!("/admin/categories/{slug}");
+        let read = shop.api.get_as(&shop.boss, &path).await?;
+        let request = shop.api.request(Method::DELETE, &path).bearer_auth(&shop.boss.access);
+        shop.api.send(request.header("if-match", read.header("etag"))).await
     };
     assert_eq!(delete("websites").await?.code(), "category.in_use");
     delete("games").await?.expect(StatusCode::NO_CONTENT)?;
@@ -265,4 +276,78 @@ async fn categories_are_made_renamed_moved_and_deleted_once_empty() -> Result<()
     assert_eq!(column(&log, "action"), actions);
     assert_eq!(log.body["items"][2]["before"]["name_id"], "Situs web");
     Ok(())
+}
+
+#[tokio::test]
+async fn nobody_looks_for_more_words_than_the_document_says() -> Result<()> {
+    let shop = Shop::new().await?;
+    // Two bytes each.
+    let words = |count: usize| "é".repeat(count);
+    for path in ["/catalog/services", "/instances"] {
+        let look = async |count| shop.api.get_as(&shop.boss, &format!("{path}?q={}", words(count))).await;
+        look(200).await?.expect(StatusCode::OK)?;
+        let refused = look(201).await?.expect(StatusCode::BAD_REQUEST)?;
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("200 characters at most"), "{detail}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_visitor_who_looks_too_often_waits_and_can_still_log_in() -> Result<()> {
+    let world = World::new().await?;
+    // What is shown there is not known, which is looked for after the visitor was counted.
+    let api = world.replica_with(|settings| settings.http.rate_catalog_per_address = 3).await?;
+    let visit = async |path: &str, from: &str| {
+        let request = api.request(Method::GET, &format!("/catalog/{path}"));
+        anyhow::Ok(api.send(request.header("x-forwarded-for", from)).await?.code().to_owned())
+    };
+    for path in ["categories", "services", "plans/ghost-small"] {
+        assert_eq!(visit(path, "203.0.113.1").await?, "unavailable", "{path}");
+    }
+    for path in ["categories", "services", "services/ghost", "services/ghost/plans", "plans/ghost-small"] {
+        assert_eq!(visit(path, "203.0.113.1").await?, "request.rate_limited", "{path}");
+    }
+    assert_eq!(visit("services", "203.0.113.2").await?, "unavailable");
+    let login = api.request(Method::POST, "/auth/login").header("x-forwarded-for", "203.0.113.1");
+    let login = login.json(&json!({"email": "nobody@example.com", "password": "wrong"}));
+    assert_eq!(api.send(login).await?.code(), "auth.invalid_credentials");
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_visitors_take_one_connection_between_them_and_leave_the_others_to_those_who_pay() -> Result<()>
+{
+    const VISITORS: usize = 40;
+    let shop = Shop::new().await?;
+    let (server, name) = (&shop.world.database.server, &shop.world.database.name);
+    let db = sqlx::PgPool::connect(&server.admin_url(name)).await?;
+    let mut slow = db.begin().await?;
+    sqlx::query("lock table subscriptions in access exclusive mode").execute(&mut *slow).await?;
+    let is_over = CancellationToken::new();
+    // Until they wait, and once more: what was counted a moment ago is shown at once.
+    let visits = try_join_all((0..VISITORS).map(async |_| {
+        while !is_over.is_cancelled() {
+            shop.get("/catalog/services").await?.expect(StatusCode::OK)?;
+        }
+        anyhow::Ok(())
+    }));
+    let others = async {
+        let counts =
+            "select count(*) from pg_stat_activity where datname = current_database() and state = 'active'
+            and query like '%group by plan%' and query not like '%pg_stat%'";
+        let count = async || sqlx::query_scalar::<_, i64>(counts).fetch_one(&db).await;
+        e2e::wait::until("them to be counted for", BOUND, async || Ok((count().await? > 0).then_some(())))
+            .await?;
+        for _ in 0..20 {
+            shop.api.get_as(&shop.boss, "/wallet").await?.expect(StatusCode::OK)?;
+        }
+        assert_eq!(count().await?, 1);
+        slow.commit().await?;
+        is_over.cancel();
+        anyhow::Ok(())
+    };
+    let (visits, others) = tokio::join!(visits, others);
+    others?;
+    visits.map(drop)
 }

@@ -238,3 +238,67 @@ async fn what_runs_is_counted_by_phase_by_plan_and_by_tenant_and_keeps_its_plan(
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     Ok(())
 }
+
+impl Shop {
+    /// Puts back what is kept of a request to how it was before its answer was: as if the process had ended in the middle.
+    fn loses(&self, key: &str) -> Result<()> {
+        let sql = format!(
+            "update idempotency_keys set status = 0, headers = '{{}}', body = '', resumes = gen_random_uuid() where key = '{key}'"
+        );
+        self.world.database.server.sql(&self.world.database.name, &sql).map(drop)
+    }
+}
+
+#[tokio::test]
+async fn whoever_repeats_a_creation_whose_answer_was_lost_gets_what_was_made() -> Result<()> {
+    let shop = Shop::new().await?;
+    let ghost = shop.api.get_as(&shop.boss, "/admin/services/ghost").await?.expect(StatusCode::OK)?.body;
+    let service = json!({"name": "journal", "display_name": "Journal", "description": "A journal", "category": "websites",
+        "version": "1", "definition": ghost["definition"]});
+    for (kind, path, body) in
+        [("plan", "/admin/plans", plan("ghost-tiny")), ("service", "/admin/services", service)]
+    {
+        let post = async |key: &str| shop.api.post_once(&shop.boss, path, key, &body).await;
+        let first = post(kind).await?.expect(StatusCode::CREATED)?;
+        // As it is kept; then as it is found in the cluster, twice.
+        for is_lost in [false, true, false] {
+            if is_lost {
+                shop.loses(kind)?;
+            }
+            let again = post(kind).await?.expect(StatusCode::CREATED)?;
+            let told = [again.header("idempotency-replayed"), again.header("location")];
+            assert_eq!(told, ["true", first.header("location")]);
+            assert_eq!(again.body["name"], first.body["name"]);
+        }
+        assert_eq!(shop.log(kind).await?.len(), 1, "it was made once");
+        let another = post(&format!("another {kind}")).await?;
+        assert_eq!((another.status, another.code()), (StatusCode::CONFLICT, "catalog.name_taken"));
+    }
+    // What was not made is made; what somebody has changed since is not what was made.
+    shop.loses("plan")?;
+    shop.kubernetes.delete("serviceplans", "", "ghost-tiny").await;
+    let post = async |body: &Value| shop.api.post_once(&shop.boss, "/admin/plans", "plan", body).await;
+    post(&plan("ghost-tiny")).await?.expect(StatusCode::CREATED)?;
+    assert!(shop.kubernetes.get("serviceplans", "ghost-tiny").await.is_some());
+    shop.loses("plan")?;
+    assert_eq!(post(&plan("ghost-small")).await?.code(), "idempotency.key_reused");
+    shop.edit("ghost-tiny", |spec| spec["order"] = json!(7)).await;
+    assert_eq!(post(&plan("ghost-tiny")).await?.code(), "catalog.name_taken");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_refused_leaves_the_key_free_and_what_nobody_knows_of_is_gone_on_with() -> Result<()> {
+    let shop = Shop::new().await?;
+    let post = async |body: &Value| shop.api.post_once(&shop.boss, "/admin/plans", "one", body).await;
+    let mut wrong = plan("ghost-tiny");
+    wrong["service"] = json!("nothing");
+    assert_eq!(fields(&post(&wrong).await?.expect(StatusCode::UNPROCESSABLE_ENTITY)?), ["service"]);
+    shop.kubernetes.set_away(true).await;
+    post(&plan("ghost-tiny")).await?.expect(StatusCode::SERVICE_UNAVAILABLE)?;
+    shop.kubernetes.set_away(false).await;
+    assert_eq!(post(&wrong).await?.code(), "idempotency.key_reused");
+    let made = post(&plan("ghost-tiny")).await?.expect(StatusCode::CREATED)?;
+    assert_eq!(post(&plan("ghost-tiny")).await?.body, made.body);
+    Ok(())
+}

@@ -183,3 +183,105 @@ async fn what_is_bought_for_a_price_comes_back_at_that_price_where_somebody_dele
     bought.cancels().await?;
     bought.gets_all_of_it_back().await
 }
+
+/// `api-server subscription cancel` with more words: how it ends, and what it says.
+async fn cancel_of(bought: &Bought<'_>, words: &[&str]) -> Result<(bool, String)> {
+    let id = bought.own.rsplit('/').next().unwrap_or_default();
+    let done = tokio::process::Command::new(env!("CARGO_BIN_EXE_api-server"))
+        .args(["subscription", "cancel", id])
+        .args(words)
+        .env("DATABASE_URL", bought.shop.world.database.url())
+        .output()
+        .await?;
+    let said = [done.stdout, done.stderr].concat();
+    Ok((done.status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+impl Bought<'_> {
+    /// The mail that tells that it is cancelled, which may go out after that about its money.
+    async fn is_told(&self) -> Result<String> {
+        for nth in 4..=5 {
+            let mail = self.shop.world.mail.nth_to(&self.user.email, nth, BOUND).await?;
+            if mail.subject.contains("is cancelled") {
+                return Ok(mail.text);
+            }
+        }
+        anyhow::bail!("there is no such mail")
+    }
+}
+
+#[tokio::test]
+async fn what_an_administrator_cancels_goes_the_way_of_the_owners_cancellation_with_its_line_in_the_log()
+-> Result<()> {
+    let shop = Shop::new().await?;
+    let (all, nothing, own) = (
+        Bought::by(&shop, "ayu").await?,
+        Bought::by(&shop, "budi").await?,
+        Bought::by(&shop, "citra").await?,
+    );
+    let why = ["--reason", "Its resource was deleted by hand"];
+    for words in [&["--refund", "full"][..], &["--refund", "full", "--reason", " "], &why] {
+        assert!(!cancel_of(&all, words).await?.0, "{words:?}");
+    }
+    for times in 0..2 {
+        let (is_done, said) = cancel_of(&all, &[&["--refund", "full"], &why[..]].concat()).await?;
+        assert_eq!((is_done, said.contains("nothing was changed")), (true, times == 1), "{said}");
+    }
+    let text = all.is_told().await?;
+    assert!(text.contains("We have cancelled") && text.contains("If you did not expect it"), "{text}");
+    assert!(!all.is_refunded().await?, "it may still run");
+    all.is_suspended().await?;
+    all.gets_all_of_it_back().await?;
+    let ended = shop.api.get_as(&all.user, &all.own).await?.expect(StatusCode::OK)?.body;
+    assert_eq!(json!([ended["status"], ended["ended_by"]]), json!(["CANCELLED", "ADMINISTRATOR"]));
+
+    assert!(cancel_of(&nothing, &[&["--refund", "none"], &why[..]].concat()).await?.0);
+    let ended = shop.api.get_as(&nothing.user, &nothing.own).await?.expect(StatusCode::OK)?.body;
+    assert_eq!((&ended["status"], &ended["refund"]), (&json!("CANCELLED"), &Value::Null));
+    // What its owner has ended is decided.
+    own.cancels().await?;
+    let (is_done, said) = cancel_of(&own, &[&["--refund", "none"], &why[..]].concat()).await?;
+    assert!(!is_done && said.contains("what comes back of it was decided then"), "{said}");
+
+    let boss = shop.world.log_in(&shop.administrator.email, crate::world::PASSWORD).await?;
+    let log = shop.api.get_as(&boss, "/api/v1/admin/audit?entity_type=subscription&sort=at").await?;
+    let log = log.expect(StatusCode::OK)?.body;
+    let lines: Vec<Value> = log["items"]
+        .as_array()
+        .context("lines")?
+        .iter()
+        .map(|line| {
+            json!([line["action"], line["before"]["status"], line["after"]["refund"], line["reason"]])
+        })
+        .collect();
+    let line = |refund: i64| json!(["subscription.cancel", "PENDING_DEPLOYMENT", refund, why[1]]);
+    assert_eq!(lines, [line(PRICE), line(0)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_cancels_is_told_for_how_long_the_data_is_kept_where_there_is_any() -> Result<()> {
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    let mut longer = bought.resource("it to be there", |_| true).await?;
+    longer["spec"]["retention"] = json!({"keepFor": "30d"});
+    shop.kubernetes.put(longer).await;
+    let id = bought.own.rsplit('/').next().unwrap_or_default();
+    until("that to be known", BOUND, async || {
+        let shown = shop.api.get_as(&bought.user, &format!("/api/v1/instances/{id}")).await?.body;
+        Ok((shown["keep_for"] == "30d").then_some(()))
+    })
+    .await?;
+    bought.cancels().await?;
+    let text = bought.is_told().await?;
+    assert!(text.contains("Its data is kept for 30 days."), "{text}");
+    // There is no tenant, so nothing is made.
+    let user = shop.rich("budi").await?;
+    let never = shop.buys(&user, "buy", &json!({"plan": "small"})).await?.expect(StatusCode::CREATED)?.body;
+    let own = format!("{PATH}/{}", never["id"].as_str().unwrap_or_default());
+    let never = Bought { shop: &shop, user, own, namespace: String::new(), name: String::new() };
+    never.cancels().await?;
+    let text = never.is_told().await?;
+    assert!(!text.contains("Its data"), "{text}");
+    Ok(())
+}

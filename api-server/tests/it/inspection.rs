@@ -134,6 +134,11 @@ impl Scene {
         Ok(())
     }
 
+    /// Does what is named as a mend, where that is a command of the program.
+    async fn mends(&self, mend: &str) -> Result<()> {
+        self.runs(&mend.split(' ').skip(1).collect::<Vec<_>>()).await
+    }
+
     fn versions(&self, sold: &Sold) -> Result<String> {
         self.till.sql(&format!(
             "select desired_version, applied_version from subscriptions where id = '{}'",
@@ -211,13 +216,15 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
     assert_eq!((code, found(&report)), (1, planted.clone()), "{report}");
 
     // What is named mends it.
-    let settle = mend_of(&report, "PAID_NOT_CREDITED");
-    scene.runs(&settle.split(' ').skip(1).collect::<Vec<_>>()).await?;
+    scene.mends(&mend_of(&report, "PAID_NOT_CREDITED")).await?;
     scene.till.comes(&scene.ayu, &untold.id, "COMPLETED").await?;
-    let retell = mend_of(&report, "WRONG_PLAN");
     assert_eq!(scene.versions(&other)?, "2|2");
-    scene.runs(&retell.split(' ').skip(1).collect::<Vec<_>>()).await?;
+    scene.mends(&mend_of(&report, "WRONG_PLAN")).await?;
     assert_eq!(scene.versions(&other)?, "3|2");
+    let cancel = format!("api-server subscription cancel {} --refund prorated --reason \"…\"", gone.id);
+    assert_eq!(mend_of(&report, "PAID_NOT_RUNNING"), cancel);
+    scene.mends(&cancel).await?;
+    assert_eq!(scene.versions(&gone)?, "3|2");
     let words = format!("kubectl -n {namespace} delete serviceinstance lost");
     assert_eq!(mend_of(&report, "ORPHAN"), words);
 

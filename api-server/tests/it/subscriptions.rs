@@ -311,3 +311,68 @@ async fn nobody_is_deleted_for_whom_something_may_run() -> Result<()> {
     shop.api.send_as(&ayu, Method::DELETE, "/api/v1/me", &leaving).await?.expect(StatusCode::NO_CONTENT)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_means_to_cancel_later_is_refused_and_keeps_what_was_bought() -> Result<()> {
+    let shop = Shop::new().await?;
+    let ayu = shop.rich("ayu").await?;
+    let bought = shop.buys(&ayu, "buy", &json!({"plan": "small"})).await?.expect(StatusCode::CREATED)?.body;
+    let own = format!("{PATH}/{}", bought["id"].as_str().unwrap_or_default());
+    let cancel = format!("{own}/cancel");
+    for (key, body, words) in [
+        ("later", json!({"when": "PERIOD_END"}), "when can be NOW alone"),
+        ("misspelt", json!({"at": "PERIOD_END"}), "unknown field `at`"),
+        ("no word", json!({"when": 7}), "when invalid type"),
+        ("no object", json!(["PERIOD_END"]), "expected an object"),
+    ] {
+        let refused = shop.api.post_once(&ayu, &cancel, key, &body).await?.expect(StatusCode::BAD_REQUEST)?;
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(words), "{detail}");
+    }
+    let post = |key: &str| {
+        let request = shop.api.request(Method::POST, &cancel).bearer_auth(&ayu.access);
+        request.header("idempotency-key", key)
+    };
+    let form = post("form").body("when=PERIOD_END");
+    shop.api.send(form).await?.expect(StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    assert_eq!(shop.api.get_as(&ayu, &own).await?.body["status"], "PENDING_DEPLOYMENT");
+    // What it means is in its body: under the same key it is not another.
+    let ended = shop.api.send(post("end")).await?.expect(StatusCode::OK)?;
+    assert_eq!(ended.body["status"], "CANCELLED");
+    let again = shop.api.send(post("end").header("content-type", "application/json")).await?;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::OK, "true"));
+    let other = shop.api.post_once(&ayu, &cancel, "end", &json!({"when": "NOW"})).await?;
+    assert_eq!(other.code(), "idempotency.key_reused");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_word_says_that_it_ends_now() -> Result<()> {
+    let shop = Shop::new().await?;
+    let ayu = shop.rich("ayu").await?;
+    let bought = shop.buys(&ayu, "buy", &json!({"plan": "small"})).await?.expect(StatusCode::CREATED)?.body;
+    let cancel = format!("{PATH}/{}/cancel", bought["id"].as_str().unwrap_or_default());
+    let ended = shop.api.post_once(&ayu, &cancel, "end", &json!({"when": "NOW"})).await?;
+    assert_eq!(ended.expect(StatusCode::OK)?.body["status"], "CANCELLED");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_download_of_ones_data_has_what_was_bought_with_the_words_that_one_wrote() -> Result<()> {
+    let shop = Shop::new().await?;
+    let ayu = shop.rich("ayu").await?;
+    let order = json!({"plan": "small", "name": "Ayu's own", "parameters": {"title": "Ayu writes"}});
+    let bought = shop.buys(&ayu, "buy", &order).await?.expect(StatusCode::CREATED)?.body;
+    let cancel = format!("{PATH}/{}/cancel", bought["id"].as_str().unwrap_or_default());
+    shop.api.post_once(&ayu, &cancel, "end", &json!({})).await?.expect(StatusCode::OK)?;
+    shop.buys(&ayu, "more", &json!({"plan": "free"})).await?.expect(StatusCode::CREATED)?;
+    shop.buys(&shop.rich("budi").await?, "buy", &order).await?.expect(StatusCode::CREATED)?;
+    let export = shop.api.get_as(&ayu, "/api/v1/me/export").await?.expect(StatusCode::OK)?.body;
+    let all = export["subscriptions"].as_array().context("subscriptions")?;
+    assert_eq!((all.len(), &export["subscriptions_are_complete"]), (2, &json!(true)));
+    assert_eq!(
+        json!([all[0]["plan"], all[1]["name"], all[1]["parameters"], all[1]["refund"]["amount"]]),
+        json!(["free", "Ayu's own", {"title": "Ayu writes"}, 89_000])
+    );
+    Ok(())
+}

@@ -222,6 +222,7 @@ fn settings(database: &Database, mail: &MailCatcher) -> Settings {
             request_timeout_seconds: 30,
             body_limit_bytes: 64 * 1024,
             rate_per_address: 100_000,
+            rate_catalog_per_address: 100_000,
             rate_per_user: 100_000,
             rate_top_ups_per_user: 100_000,
         },

@@ -1,5 +1,6 @@
 //! `GET /catalog/categories`
 
+use super::Visitor;
 use crate::{
     catalog::{categories::Looks, shop, store},
     http::{App, problem::Result, public},
@@ -48,7 +49,11 @@ pub(super) struct Categories {
         (status = 304, description = "As the sender has it."),
     ),
 )]
-pub(super) async fn list(State(state): App, known: public::IfNoneMatch) -> Result<Response> {
+pub(super) async fn list(
+    State(state): App,
+    _visitor: Visitor,
+    known: public::IfNoneMatch,
+) -> Result<Response> {
     let window = shop::window(&state).await?;
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for service in window.values() {

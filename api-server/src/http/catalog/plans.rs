@@ -1,6 +1,6 @@
 //! `GET /catalog/services/{slug}/plans`, `GET /catalog/plans/{name}`
 
-use super::{services::id, view::PlanView};
+use super::{Visitor, services::id, view::PlanView};
 use crate::{
     catalog::shop::{self, ShownPlan, WantedPlan},
     http::{
@@ -88,6 +88,7 @@ fn key(by: By, plan: &ShownPlan) -> (String, Uuid) {
 )]
 pub(super) async fn of_service(
     State(state): App,
+    _visitor: Visitor,
     known: public::IfNoneMatch,
     Name(slug): Name,
     list: List<Filter, By>,
@@ -113,6 +114,7 @@ pub(super) async fn of_service(
 )]
 pub(super) async fn read(
     State(state): App,
+    _visitor: Visitor,
     known: public::IfNoneMatch,
     Name(name): Name,
 ) -> Result<Response> {

@@ -1,6 +1,9 @@
 //! `GET /catalog/services`, `GET /catalog/services/{slug}`
 
-use super::view::{ServiceDetailView, ServiceView};
+use super::{
+    Visitor,
+    view::{ServiceDetailView, ServiceView},
+};
 use crate::{
     catalog::shop::{self, ShownService, Wanted, WantedPlan, name},
     http::{
@@ -9,6 +12,7 @@ use crate::{
         path::Name,
         problem::{self, Code, Problem, Result},
         public,
+        query::Words,
     },
 };
 use axum::{extract::State, response::Response};
@@ -22,8 +26,8 @@ use uuid::Uuid;
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
     /// Words, each of which is somewhere in the name, the description or the category.
-    #[param(max_length = 200)]
-    q: Option<String>,
+    #[param(value_type = Option<String>, max_length = 200)]
+    q: Option<Words>,
     /// In which category, by its slug.
     category: Option<String>,
     /// With a plan that costs no less for a month, in rupiah.
@@ -53,7 +57,7 @@ impl Filter {
             available,
         } = self;
         Wanted {
-            words: q.as_deref().unwrap_or_default().split_whitespace().map(str::to_lowercase).collect(),
+            words: q.clone().unwrap_or_default(),
             category: category.clone(),
             plan: WantedPlan {
                 price_min: *price_min,
@@ -110,6 +114,7 @@ pub(super) fn id(uid: Option<&String>) -> Uuid {
 )]
 pub(super) async fn list(
     State(state): App,
+    _visitor: Visitor,
     known: public::IfNoneMatch,
     list: List<Filter, By>,
 ) -> Result<Response> {
@@ -133,6 +138,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(state): App,
+    _visitor: Visitor,
     known: public::IfNoneMatch,
     Name(slug): Name,
 ) -> Result<Response> {

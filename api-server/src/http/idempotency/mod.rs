@@ -7,7 +7,7 @@ use super::{
     inherited::HEADER_TEXT,
     problem::{Code, Problem},
 };
-use crate::{clock, secret_key::Purpose, sessions::Principal, state::State};
+use crate::{clock, random, secret_key::Purpose, sessions::Principal, state::State};
 use axum::{
     body::Body,
     extract::FromRequestParts,
@@ -105,6 +105,89 @@ pub enum Resumed {
     Before(Uuid),
 }
 
+/// A request whose whole effect is outside, such as a resource of the cluster. That it is meant is kept before anybody is asked for
+/// anything, and no transaction is open meanwhile. Where the first ended in the middle, a repeat goes on with it: whoever does the work
+/// must know by [`Self::is_repeat`] that it may be done already.
+#[derive(Debug)]
+pub struct Intent {
+    place: Option<Place>,
+    id: Uuid,
+    is_repeat: bool,
+}
+
+/// Begins a request whose whole effect is outside.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_outside(
+    state: &State,
+    principal: &Principal,
+    route: &str,
+    key: Key,
+    body: &[u8],
+) -> Result<Begun<Intent>, Problem> {
+    let id = random::id(state.clock.now());
+    let Some(place) = place(state, principal, route, key, body) else {
+        return Ok(Begun::First(Intent { place: None, id, is_repeat: false }));
+    };
+    match look(state, Some(place.clone())).await? {
+        Met::First(once) => {
+            once.commit_resumable(id).await?;
+            Ok(Begun::First(Intent { place: Some(place), id, is_repeat: false }))
+        }
+        Met::Before(before) => match before.resumes {
+            Some(id) => Ok(Begun::First(Intent { place: Some(place), id, is_repeat: true })),
+            None => before.replay().map(Begun::Before),
+        },
+    }
+}
+
+impl Intent {
+    /// Whether the first has begun it, and nobody knows how far that came.
+    pub fn is_repeat(&self) -> bool {
+        self.is_repeat
+    }
+
+    /// Ends it by what came of it, which a repeat is answered with from now on. What was refused is kept of nobody, as with any other
+    /// request: the key is free again. What nobody knows of is gone on with by a repeat.
+    ///
+    /// # Errors
+    /// What was refused, or nobody knows of; otherwise as the database's.
+    pub async fn end(
+        self,
+        state: &State,
+        status: StatusCode,
+        headers: &[(HeaderName, String)],
+        made: Result<impl Serialize, Problem>,
+    ) -> Result<Response, Problem> {
+        let made = match made {
+            Ok(made) => made,
+            Err(problem) if problem.code().status().is_server_error() => return Err(problem),
+            Err(problem) => {
+                if let Some((scope, _)) = &self.place {
+                    store::remove_intent(&mut *state.db.acquire().await?, scope, self.id).await?;
+                }
+                return Err(problem);
+            }
+        };
+        let mut stored = Stored::new(
+            status,
+            headers,
+            serde_json::to_vec(&made).map_err(|error| Problem::internal(&error))?,
+        );
+        if let Some((scope, fingerprint)) = &self.place {
+            stored.fingerprint = fingerprint.to_vec();
+            let mut tx = state.db.begin().await?;
+            // Whoever else went on with it may have been first.
+            if store::remove_intent(&mut tx, scope, self.id).await? {
+                store::insert(&mut tx, scope, &stored, state.clock.now()).await?;
+            }
+            tx.commit().await?;
+        }
+        if self.is_repeat { stored.replay() } else { stored.answer() }
+    }
+}
+
 /// Begins a request that makes something here and then calls outside. A repeat is told what was made, and goes on with it.
 ///
 /// # Errors
@@ -116,19 +199,12 @@ pub async fn begin_resumable(
     key: Key,
     body: &[u8],
 ) -> Result<Resumed, Problem> {
-    let place = place(state, principal, route, key, body);
-    let (mut tx, now) = (state.db.begin().await?, state.clock.now());
-    if let Some((scope, fingerprint)) = &place {
-        if !store::lock(&mut tx, scope).await? {
-            return Err(Problem::new(Code::KeyInFlight));
-        }
-        if let Some(before) = store::find(&mut tx, scope, clock::before(now, KEPT)).await? {
-            tx.rollback().await?;
-            before.is_of(fingerprint)?;
-            return before.resumes.map(Resumed::Before).ok_or_else(|| Problem::new(Code::KeyReused));
+    match look(state, place(state, principal, route, key, body)).await? {
+        Met::First(once) => Ok(Resumed::First(once)),
+        Met::Before(before) => {
+            before.resumes.map(Resumed::Before).ok_or_else(|| Problem::new(Code::KeyReused))
         }
     }
-    Ok(Resumed::First(Box::new(Once { tx, place, now })))
 }
 
 /// Begins a request of somebody on a route. Without a key it is always the first.
@@ -186,10 +262,27 @@ async fn answer_of_then(state: &State, place: Option<&Place>) -> Result<Option<R
     let Some((scope, fingerprint)) = place else { return Ok(None) };
     let mut db = state.db.acquire().await?;
     let before = store::find(&mut db, scope, clock::before(state.clock.now(), KEPT)).await?;
-    before.map(|before| before.replay(fingerprint)).transpose()
+    let Some(before) = before else { return Ok(None) };
+    before.is_of(fingerprint)?;
+    before.replay().map(Some)
 }
 
 async fn begin_at(state: &State, place: Option<Place>) -> Result<Begun, Problem> {
+    Ok(match look(state, place).await? {
+        Met::First(once) => Begun::First(once),
+        Met::Before(before) => Begun::Before(before.replay()?),
+    })
+}
+
+/// What is kept under a key.
+enum Met {
+    /// Nothing yet.
+    First(Box<Once>),
+    /// What the same request has come to.
+    Before(Stored),
+}
+
+async fn look(state: &State, place: Option<Place>) -> Result<Met, Problem> {
     let (mut tx, now) = (state.db.begin().await?, state.clock.now());
     if let Some((scope, fingerprint)) = &place {
         if !store::lock(&mut tx, scope).await? {
@@ -198,10 +291,11 @@ async fn begin_at(state: &State, place: Option<Place>) -> Result<Begun, Problem>
         if let Some(before) = store::find(&mut tx, scope, clock::before(now, KEPT)).await? {
             // The lock goes now, not when the connection is used again.
             tx.rollback().await?;
-            return Ok(Begun::Before(before.replay(fingerprint)?));
+            before.is_of(fingerprint)?;
+            return Ok(Met::Before(before));
         }
     }
-    Ok(Begun::First(Box::new(Once { tx, place, now })))
+    Ok(Met::First(Box::new(Once { tx, place, now })))
 }
 
 impl Once {
@@ -256,11 +350,7 @@ impl Once {
         headers: &[(HeaderName, String)],
         body: Vec<u8>,
     ) -> Result<Response, Problem> {
-        let headers: BTreeMap<&str, &str> =
-            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let status = i16::try_from(status.as_u16()).unwrap_or(500);
-        let mut stored =
-            Stored { fingerprint: Vec::new(), status, headers: json!(headers), body, resumes: None };
+        let mut stored = Stored::new(status, headers, body);
         if let Some((scope, fingerprint)) = self.place {
             stored.fingerprint = fingerprint.to_vec();
             store::insert(&mut self.tx, &scope, &stored, self.now).await?;
@@ -271,6 +361,13 @@ impl Once {
 }
 
 impl Stored {
+    fn new(status: StatusCode, headers: &[(HeaderName, String)], body: Vec<u8>) -> Self {
+        let headers: BTreeMap<&str, &str> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let status = i16::try_from(status.as_u16()).unwrap_or(500);
+        Self { fingerprint: Vec::new(), status, headers: json!(headers), body, resumes: None }
+    }
+
     fn answer(self) -> Result<Response, Problem> {
         let status = u16::try_from(self.status).unwrap_or(500);
         let mut answer = Response::builder().status(status);
@@ -293,8 +390,7 @@ impl Stored {
         ))
     }
 
-    fn replay(self, fingerprint: &[u8; 32]) -> Result<Response, Problem> {
-        self.is_of(fingerprint)?;
+    fn replay(self) -> Result<Response, Problem> {
         let mut answer = self.answer()?;
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(answer)

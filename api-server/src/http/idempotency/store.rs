@@ -99,6 +99,22 @@ pub(super) async fn insert(
     .map(drop)
 }
 
+/// Takes an intent back that nobody has ended yet; whether it was there.
+pub(super) async fn remove_intent(
+    db: &mut PgConnection,
+    scope: &Scope,
+    intent: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let gone = sqlx::query!(
+        "delete from idempotency_keys where user_id = $1 and route = $2 and key = $3 and resumes = $4",
+        scope.user,
+        scope.route,
+        scope.key,
+        intent,
+    );
+    Ok(gone.execute(db).await?.rows_affected() == 1)
+}
+
 /// Forgets answers that were given before then.
 pub(super) async fn forget(db: &PgPool, before: Timestamp) -> Result<u64, sqlx::Error> {
     let gone = sqlx::query!(

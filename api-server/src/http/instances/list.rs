@@ -7,6 +7,7 @@ use crate::{
         auth::CurrentUser,
         pagination::{List, Page, SortField},
         problem::Result,
+        query::Words,
     },
     instances::{
         own::{self, Own},
@@ -31,7 +32,8 @@ pub(super) struct Filter {
     #[param(example = "ghost")]
     service: Option<String>,
     /// Words, each of which is somewhere in the name, the resource's name, the app or the plan.
-    q: Option<String>,
+    #[param(value_type = Option<String>, max_length = 200)]
+    q: Option<Words>,
 }
 
 /// By what they are sorted.
@@ -49,11 +51,10 @@ impl SortField for By {
 impl Filter {
     fn has(&self, own: &Own, shown: &SummaryView) -> bool {
         let Self { phase, plan, service, q } = self;
-        let words = q.as_deref().unwrap_or_default().to_lowercase();
         phase.is_none_or(|phase| phase == why::phase(own.resource.as_deref()).into())
             && plan.as_ref().is_none_or(|plan| plan == shown.plan())
             && service.as_ref().is_none_or(|service| Some(service.as_str()) == shown.service())
-            && words.split_whitespace().all(|word| shown.text().contains(word))
+            && q.as_ref().is_none_or(|words| words.all(|word| shown.text().contains(word)))
     }
 }
 

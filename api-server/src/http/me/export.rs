@@ -6,10 +6,11 @@ use crate::{
         App,
         auth::CurrentUser,
         problem::Result,
+        subscriptions::SubscriptionView,
         view::{SessionView, UserView},
         wallet::view::TransactionView,
     },
-    sessions,
+    sessions, subscriptions,
     users::account,
     wallet::transactions,
 };
@@ -22,10 +23,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// The most transactions of one download.
-const MOST_TRANSACTIONS: usize = 10_000;
+/// The most transactions, and the most subscriptions, of one download.
+const MOST: usize = 10_000;
 
-/// Everything that is kept of somebody.
+/// What is kept of somebody: who they are, where they are logged in, what they have paid and bought.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Export {
     /// When it was gathered.
@@ -38,6 +39,10 @@ pub(super) struct Export {
     transactions: Vec<TransactionView>,
     /// Whether these are all of them; of more than ten thousand they are the last.
     transactions_are_complete: bool,
+    /// What was bought, with its name and the app's settings as they were ordered; the last first.
+    subscriptions: Vec<SubscriptionView>,
+    /// Whether these are all of them; of more than ten thousand they are the last.
+    subscriptions_are_complete: bool,
 }
 
 /// Download what is kept of oneself.
@@ -58,10 +63,20 @@ pub(super) async fn export(
     let profile = account::of(&state, &principal).await?.into();
     let all = sessions::list(&state.db, principal.user_id, now, clock::before(now, sessions::IDLE)).await?;
     let sessions = all.into_iter().map(|session| SessionView::new(session, principal.session_id)).collect();
-    let (all, transactions_are_complete) =
-        transactions::all_of(&state.db, principal.user_id, MOST_TRANSACTIONS).await?;
+    let (all, transactions_are_complete) = transactions::all_of(&state.db, principal.user_id, MOST).await?;
     let transactions = all.into_iter().map(TransactionView::from).collect();
+    let (all, subscriptions_are_complete) = subscriptions::all_of(&state.db, principal.user_id, MOST).await?;
+    let all = subscriptions::cancel::with_refunds(&state.db, all).await?;
+    let subscriptions = all.into_iter().map(SubscriptionView::from).collect();
     let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"nakhoda_export.json\"")];
-    let export = Export { exported_at: now, profile, sessions, transactions, transactions_are_complete };
+    let export = Export {
+        exported_at: now,
+        profile,
+        sessions,
+        transactions,
+        transactions_are_complete,
+        subscriptions,
+        subscriptions_are_complete,
+    };
     Ok((name, Json(export)))
 }

@@ -229,6 +229,14 @@ pub async fn network(state: &State, network: &str) -> Result<(), Problem> {
     take_leased(state, Limit::per_minute("address", state.http.rate_per_address), network).await
 }
 
+/// Requests of one network for the catalogue. They have a limit of their own: whoever looks around for long can still log in.
+///
+/// # Errors
+/// As [`take`].
+pub async fn catalogue(state: &State, network: &str) -> Result<(), Problem> {
+    take_leased(state, Limit::per_minute("catalog", state.http.rate_catalog_per_address), network).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

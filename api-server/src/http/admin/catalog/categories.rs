@@ -198,13 +198,14 @@ pub(super) struct ChangeCategory {
     security(("access_token" = [])),
     params(
         ("slug" = String, Path, description = "The category."),
-        ("If-Match" = Option<String>, Header, description = "The ETag of what is changed; refused where it is another by now."),
+        ("If-Match" = String, Header, description = "The ETag of what is changed; refused where it is another by now."),
     ),
     request_body = ChangeCategory,
     responses(
         (status = 200, body = CategoryView, headers(("ETag" = String, description = "The version, for `If-Match`."))),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such category."),
         (status = 412, body = problem::Body, content_type = "application/problem+json", description = "It was changed in the meantime."),
+        (status = 428, body = problem::Body, content_type = "application/problem+json", description = "`If-Match` is missing."),
     ),
 )]
 pub(super) async fn change(
@@ -230,7 +231,7 @@ pub(super) async fn change(
         position: position.unwrap_or(looks.position),
     }
     .checked()?;
-    if_match.check(was.version)?;
+    if_match.require(was.version)?;
     let by = By { actor: &trace.actor(&principal), reason: why.as_deref(), now: state.clock.now() };
     let changed = categories::change(&mut tx, by, was, looks).await?;
     tx.commit().await?;
@@ -245,13 +246,14 @@ pub(super) async fn change(
     security(("access_token" = [])),
     params(
         ("slug" = String, Path, description = "The category."),
-        ("If-Match" = Option<String>, Header, description = "The ETag of what is deleted; refused where it is another by now."),
+        ("If-Match" = String, Header, description = "The ETag of what is deleted; refused where it is another by now."),
     ),
     responses(
         (status = 204, description = "It is gone."),
         (status = 404, body = problem::Body, content_type = "application/problem+json", description = "There is no such category."),
         (status = 409, body = problem::Body, content_type = "application/problem+json", description = "Services are in it."),
         (status = 412, body = problem::Body, content_type = "application/problem+json", description = "It was changed in the meantime."),
+        (status = 428, body = problem::Body, content_type = "application/problem+json", description = "`If-Match` is missing."),
     ),
 )]
 pub(super) async fn delete(
@@ -263,7 +265,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode> {
     let mut tx = state.db.begin().await?;
     let was = store::lock(&mut tx, &slug).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
-    if_match.check(was.version)?;
+    if_match.require(was.version)?;
     // Also those that are not sold: they come back under its bare name otherwise.
     let templates = state.cluster.watches().templates.fresh()?;
     if templates.all().any(|template| template.spec.category == slug) {

@@ -22,6 +22,7 @@ use crate::{
         path::Name,
         problem::{self, Code, FieldError, Fields, Problem, Result},
     },
+    state,
     subscriptions::sales,
 };
 use axum::{
@@ -241,10 +242,27 @@ pub(super) async fn create(
     let (name, spec, why) = spec(body.value)?;
     let by = By { reason: reason(why)?, take_over: false, actor: trace.actor(&principal) };
     let route = "POST /admin/plans";
-    let once = match idempotency::begin(&state, &principal, route, key, &body.bytes).await? {
+    let intent = match idempotency::begin_outside(&state, &principal, route, key, &body.bytes).await? {
         Begun::Before(answer) => return Ok(answer),
-        Begun::First(once) => once,
+        Begun::First(intent) => intent,
     };
+    let location = [(header::LOCATION, format!("/api/v1/admin/plans/{name}"))];
+    // To its end, also when nobody waits for the answer any more.
+    let done = tokio::spawn(async move {
+        let made = make(&state, &name, &spec, &by, intent.is_repeat()).await;
+        let made = made.map(|made| PlanView::from(&made.known));
+        intent.end(&state, StatusCode::CREATED, &location, made).await
+    });
+    done.await.map_err(|error| Problem::internal(&error))?
+}
+
+async fn make(
+    state: &state::State,
+    name: &str,
+    spec: &Changes,
+    by: &By,
+    is_repeat: bool,
+) -> Result<Found<ServicePlan>> {
     let service = spec.0["templateRef"].as_str().unwrap_or_default();
     match catalogue::read::<ServiceTemplate>(&state.cluster, service).await {
         Err(problem) if problem.code() == Code::NotFound => {
@@ -252,13 +270,8 @@ pub(super) async fn create(
         }
         read => drop(read?),
     }
-    let location = [(header::LOCATION, format!("/api/v1/admin/plans/{name}"))];
-    // To its end, also when nobody waits for the answer any more.
-    let made =
-        tokio::spawn(async move { catalogue::create::<ServicePlan>(&state, &name, &spec.0, &by).await });
-    let made = made.await.map_err(|error| Problem::internal(&error))?;
-    let made = made.map_err(|problem| problem.renamed(field))?;
-    once.finish(StatusCode::CREATED, &location, &PlanView::from(&made.known)).await
+    let made = catalogue::create::<ServicePlan>(state, name, &spec.0, by, is_repeat).await;
+    made.map_err(|problem| problem.renamed(field))
 }
 
 /// Change a plan: what people see of it, what it costs, how many are sold, or whether any more are.

@@ -174,17 +174,19 @@ pub(super) async fn create(
     spec.set("disabled", Some(disabled))?;
     let by = By { reason: reason(why)?, take_over: false, actor: trace.actor(&principal) };
     let route = "POST /admin/services";
-    let once = match idempotency::begin(&state, &principal, route, key, &body.bytes).await? {
+    let intent = match idempotency::begin_outside(&state, &principal, route, key, &body.bytes).await? {
         Begun::Before(answer) => return Ok(answer),
-        Begun::First(once) => once,
+        Begun::First(intent) => intent,
     };
     let location = [(header::LOCATION, format!("/api/v1/admin/services/{name}"))];
     // To its end, also when nobody waits for the answer any more.
-    let made =
-        tokio::spawn(async move { catalogue::create::<ServiceTemplate>(&state, &name, &spec.0, &by).await });
-    let made = made.await.map_err(|error| Problem::internal(&error))?;
-    let made = made.map_err(|problem| problem.renamed(field))?;
-    once.finish(StatusCode::CREATED, &location, &ServiceDetailView::from(&made)).await
+    let done = tokio::spawn(async move {
+        let is_repeat = intent.is_repeat();
+        let made = catalogue::create::<ServiceTemplate>(&state, &name, &spec.0, &by, is_repeat).await;
+        let made = made.map(|made| ServiceDetailView::from(&made)).map_err(|problem| problem.renamed(field));
+        intent.end(&state, StatusCode::CREATED, &location, made).await
+    });
+    done.await.map_err(|error| Problem::internal(&error))?
 }
 
 /// Change a service: what people see of it, whether it is sold, or what it is made of.
