@@ -59,7 +59,7 @@ fn count(len: usize) -> u64 {
 pub fn of_subscription(row: &Subscription, all: &Resources, now: Timestamp) -> Option<Difference> {
     let namespace = crds::names::tenant_namespace(&row.tenant());
     let there = all.at(&namespace, &row.resource_name());
-    let own = there.filter(|one| one.uid.is_some() && one.uid == row.crossing.uid);
+    let own = there.filter(|one| is_own(one, row));
     let side = Side { row, there, own, now };
     match row.end {
         None => side.of_living(&namespace),
@@ -73,6 +73,17 @@ pub fn of_resources(some: &[&Resource], rows: &[Subscription], now: Timestamp) -
     let by_id: HashMap<Uuid, &Subscription> = rows.iter().map(|row| (row.id, row)).collect();
     let of = |one: &&Resource| of_resource(one, one.subscription.and_then(|id| by_id.get(&id).copied()), now);
     some.iter().filter_map(of).collect()
+}
+
+/// Whether it is the very resource that was made for a subscription. Until its uid is noted the label says so, at its place; it may have been
+/// noted since, and the database be older.
+fn is_own(one: &Resource, row: &Subscription) -> bool {
+    if row.crossing.uid.is_some() || row.end.is_some() {
+        return one.uid.is_some() && one.uid == row.crossing.uid;
+    }
+    let is_at_its_place =
+        one.name == row.resource_name() && one.namespace == crds::names::tenant_namespace(&row.tenant());
+    one.subscription == Some(row.id) && is_at_its_place
 }
 
 fn subject(one: &Resource) -> String {
@@ -120,7 +131,7 @@ fn of_resource(one: &Resource, row: Option<&Subscription>, now: Timestamp) -> Op
             Some(orphan(one, "a subscription of that id", "there is none"))
         };
     };
-    let is_its_own = one.uid.is_some() && one.uid == row.crossing.uid;
+    let is_its_own = is_own(one, row);
     let fenced_at = row.end.and_then(|end| end.fenced_at);
     if is_its_own {
         let is_left = fenced_at.is_some_and(|at| clock::after(at, ON_ITS_WAY) <= now) && !one.is_going;
@@ -184,10 +195,10 @@ impl Side<'_> {
     }
 
     fn of_living(&self, namespace: &str) -> Option<Difference> {
-        self.overdue().or_else(|| match self.own {
+        self.newer_words().or_else(|| self.overdue()).or_else(|| match self.own {
             None => self.missing(namespace),
             Some(own) => {
-                self.other_words(own).or_else(|| self.too_long(own)).or_else(|| self.kept_from_running(own))
+                self.other_plan(own).or_else(|| self.too_long(own)).or_else(|| self.kept_from_running(own))
             }
         })
     }
@@ -220,13 +231,16 @@ impl Side<'_> {
         Some(self.difference(Kind::PaidNotRunning, expected, found.to_owned(), mend))
     }
 
-    fn other_words(&self, own: &Resource) -> Option<Difference> {
-        let (desired, plan) = (self.row.crossing.desired_version, &own.plan);
-        if let Some(told) = own.told.filter(|told| *told > desired) {
-            let (expected, found) =
-                (format!("told version {desired} at most"), format!("it was told version {told}"));
-            return Some(self.difference(Kind::Overtaken, expected, found, self.retell()));
-        }
+    fn newer_words(&self) -> Option<Difference> {
+        let desired = self.row.crossing.desired_version;
+        let told = self.own?.told.filter(|told| *told > desired)?;
+        let (expected, found) =
+            (format!("told version {desired} at most"), format!("it was told version {told}"));
+        Some(self.difference(Kind::Overtaken, expected, found, self.retell()))
+    }
+
+    fn other_plan(&self, own: &Resource) -> Option<Difference> {
+        let plan = &own.plan;
         if *plan == self.row.plan || self.row.crossing.applied_version == 0 {
             return None;
         }

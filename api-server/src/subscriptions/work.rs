@@ -289,8 +289,10 @@ async fn make(
             if is_blind && now < clock::after(row.created_at, FIRST_GRACE) {
                 return Ok(false);
             }
+            crossing::was_never_there(&state.cluster, row).await?;
             give_up(state, row).await?;
         }
+        Step::Stop => return Err(CrossingError::Overtaken.into()),
         Step::Fence => {
             if !crossing::is_quiet(&state.cluster, row).await? {
                 return Ok(false);

@@ -134,6 +134,55 @@ impl Scene {
         Ok(())
     }
 
+    /// The tenant is ready.
+    async fn has_a_tenant(&self) {
+        let tenant = names::tenant_of_user(&self.ayu.id);
+        let ready = json!([{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        let status = json!({"namespace": names::tenant_namespace(&tenant), "conditions": ready});
+        self.kubernetes
+            .put(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota", "metadata": {"name": tenant},
+                "spec": {"owner": self.ayu.id}, "status": status}))
+            .await;
+    }
+
+    /// Past all rules of the database, as a restore is.
+    fn restores(&self, sql: &str) -> Result<()> {
+        self.till
+            .sql(&format!("begin; set local session_replication_role = replica; {sql}; commit"))
+            .map(drop)
+    }
+
+    /// What is active was bought so long before the backup, and not there yet then.
+    fn restores_as_bought(&self, sold: &Sold, minutes: u32) -> Result<()> {
+        self.restores(&format!(
+            "update subscriptions set status = 'PENDING_DEPLOYMENT', created_at = now() - interval '{minutes} minutes', periods = 0,
+                 anchor_day = null, period_start = null, paid_until = null, uid = null, desired_version = 1, applied_version = 0,
+                 applied_generation = null, look_at = now() where id = '{}'",
+            sold.id
+        ))
+    }
+
+    /// Waits until what was restored is active again, and nothing of it was given up meanwhile.
+    async fn is_active_again(&self, sold: &Sold) -> Result<()> {
+        let stands = format!(
+            "select status, applied_version = desired_version from subscriptions where id = '{}'",
+            sold.id
+        );
+        e2e::wait::until("it to be active again", BOUND, async || {
+            // What failed is tried again after a pause, which is let pass here.
+            self.till.world.clock.advance(jiff::SignedDuration::from_secs(1));
+            let stands = self.till.sql(&stands)?;
+            ensure!(!stands.starts_with("CANCELLED"), "it was given up");
+            Ok((stands == "ACTIVE|t").then_some(()))
+        })
+        .await?;
+        let there = self.kubernetes.get_in("serviceinstances", &sold.namespace, &sold.name).await;
+        let spec = there.context("its resource is there")?["spec"].clone();
+        assert!(spec["entitlement"]["paidUntil"].is_string() && spec["holds"].is_null(), "{spec}");
+        Ok(())
+    }
+
     fn versions(&self, sold: &Sold) -> Result<String> {
         self.till.sql(&format!(
             "select desired_version, applied_version from subscriptions where id = '{}'",
@@ -243,7 +292,7 @@ async fn what_was_sold_and_what_was_paid_for_it_go_together() -> Result<()> {
         "update transactions set subscription_id = null, type = 'UPGRADE' where subscription_id = '{}' and type = 'PURCHASE'",
         unpaid.id
     );
-    scene.till.sql(&format!("begin; set local session_replication_role = replica; {elsewhere}; commit"))?;
+    scene.restores(&elsewhere)?;
     let refund = "insert into transactions (id, user_id, type, direction, amount, status, created_at) select gen_random_uuid(), user_id, 'REFUND', 'CREDIT', 1, 'PENDING', now() from subscriptions limit 1 returning id";
     let refund = scene.till.sql(refund)?.lines().next().unwrap_or_default().to_owned();
     let end = format!(
@@ -320,6 +369,34 @@ async fn a_sweep_has_the_cluster_told_again_where_that_is_safe() -> Result<()> {
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }
     stop.cancel();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_active_and_is_new_again_in_an_old_database_is_taken_up_and_not_given_up() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.has_a_tenant().await;
+    // Within its hour, and long after it.
+    let both = [scene.sold(1).await?, scene.sold(2).await?];
+    for (sold, minutes) in both.iter().zip([10, 600]) {
+        let mut told = resource(sold, "small");
+        told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!("3");
+        scene.kubernetes.put(told).await;
+        scene.restores_as_bought(sold, minutes)?;
+    }
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let overtaken = both.iter().map(|sold| ("OVERTAKEN".to_owned(), format!("subscription {}", sold.id)));
+    assert_eq!((code, found(&report)), (1, overtaken.collect()), "{report}");
+    for one in report["differences"].as_array().unwrap() {
+        let mend = one["mend"].as_str().unwrap_or_default();
+        assert!(mend.ends_with("--above 3"), "{mend}");
+        scene.runs(&mend.split(' ').skip(1).collect::<Vec<_>>()).await?;
+    }
+    let _api = scene.till.world.replica_on(scene.kubernetes.cluster()?).await?;
+    for sold in &both {
+        scene.is_active_again(sold).await?;
+    }
+    assert_eq!(scene.till.sql("select count(*) from transactions where type = 'REFUND'")?, "0");
     Ok(())
 }
 

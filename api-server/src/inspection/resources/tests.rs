@@ -140,6 +140,22 @@ fn what_runs_for_longer_than_that_or_by_another_plan_or_by_newer_words_is_told()
 }
 
 #[test]
+fn of_what_waits_to_be_there_and_was_there_already_newer_words_are_told_and_nothing_else() {
+    let crossing = Crossing { desired_version: 1, ..Crossing::default() };
+    let older =
+        Subscription { status: Status::PendingDeployment, paid: None, periods: 0, crossing, ..active() };
+    let newer = Resource { told: Some(3), ..told() };
+    for minute in [10, 100] {
+        assert_eq!(differs(&older, std::slice::from_ref(&newer), minute), [Kind::Overtaken]);
+    }
+    let noted = Subscription { crossing: Crossing { uid: Some(UID), ..crossing }, ..older.clone() };
+    assert_eq!(differs(&noted, std::slice::from_ref(&newer), 100), [Kind::Overtaken]);
+    // What only says that it is this subscription's is not.
+    let elsewhere = Resource { name: "second".into(), ..newer };
+    assert_eq!(differs(&older, &[elsewhere], 10), [Kind::RunningNotPaid]);
+}
+
+#[test]
 fn what_is_over_is_held_then_fenced_then_gone() {
     let ending = ended(None);
     assert_eq!(differs(&ending, &[told()], 11), [], "the hold is on its way");
