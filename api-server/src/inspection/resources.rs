@@ -6,21 +6,19 @@ use crate::{
     cluster::Cluster,
     instances::resource::{self, Resource, Resources},
     subscriptions::{
-        FIRST_GRACE, Status, Subscription,
+        FIRST_GRACE, ON_ITS_WAY, Status, Subscription,
         life::{self, Wanted},
         store,
         work::FENCE_LATE,
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Subscriptions of a page.
 const PAGE: i64 = 500;
-/// How long what was decided may be on its way to the cluster.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(2);
 
 /// Compares everything with what the cluster itself says now.
 pub(super) async fn look(db: &PgPool, cluster: &Cluster, now: Timestamp) -> Result<Looked, InspectionError> {

@@ -14,7 +14,7 @@ pub mod store;
 pub mod sweep;
 pub mod work;
 
-use crate::money::Rupiah;
+use crate::{clock, money::Rupiah};
 use crds::plan::Period;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub const GIVEN_UP: SignedDuration = SignedDuration::from_mins(60);
 pub const FIRST_GRACE: SignedDuration = SignedDuration::from_mins(75);
 /// How long it runs beyond what is paid for.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(3 * 24);
+/// How long what was decided may be on its way to the cluster.
+pub const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(2);
 /// How long data is kept after an end: hours or days, as a resource says it.
 pub const KEEP_FOR: &str = "14d";
 
@@ -156,6 +158,16 @@ pub struct Crossing {
     pub applied_generation: Option<i64>,
     /// How often the next step has failed, one time after the other.
     pub failures: i32,
+    /// When something was decided last, by the database's clock; none: this moment.
+    pub decided_at: Option<Timestamp>,
+}
+
+impl Crossing {
+    /// Whether what was decided should have come to the cluster by now: for a moment it is on its way.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        let is_over = |at| clock::after(at, ON_ITS_WAY) <= now;
+        self.failures > 0 || self.decided_at.is_some_and(is_over)
+    }
 }
 
 /// What somebody has bought.

@@ -373,6 +373,62 @@ async fn a_sweep_has_the_cluster_told_again_where_that_is_safe() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_sweep_tells_again_what_is_never_told_and_counts_what_does_not_come() -> Result<()> {
+    let scene = Scene::new().await?;
+    let [overtaken, failing, late, under_way] =
+        [scene.sold(1).await?, scene.sold(2).await?, scene.sold(3).await?, scene.sold(4).await?];
+    for one in [&overtaken, &failing, &late, &under_way] {
+        scene.restores(&format!(
+            "update subscriptions set desired_version = 5, applied_version = 4, decided_at = now() where id = '{}'",
+            one.id
+        ))?;
+        scene.kubernetes.put(resource(one, "large")).await;
+    }
+    let mut told = resource(&overtaken, "small");
+    told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!("7");
+    scene.kubernetes.put(told).await;
+    scene.till.sql(&format!("update subscriptions set failures = 1 where id = '{}'", failing.id))?;
+    scene.till.sql(&format!(
+        "update subscriptions set decided_at = now() - interval '3 minutes' where id = '{}'",
+        late.id
+    ))?;
+    let stop = CancellationToken::new();
+    let state = following(&scene, &stop).await?;
+    assert_eq!(sweep::sweep(&state).await?, 1);
+    let versions: Vec<String> = [&overtaken, &failing, &late, &under_way]
+        .into_iter()
+        .map(|one| scene.versions(one))
+        .collect::<Result<_>>()?;
+    assert_eq!(versions, ["8|4", "5|4", "5|4", "5|4"]);
+    let text = state.metrics.render(&state.db, &state.hasher, state.cluster.watches());
+    for (kind, count) in [("OVERTAKEN", 1), ("WRONG_PLAN", 2)] {
+        let line = format!("nakhoda_api_subscriptions_differing{{kind=\"{kind}\"}} {count}");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    stop.cancel();
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_the_sweep_alone_what_an_old_database_has_forgotten_is_active_again() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.has_a_tenant().await;
+    let both = [scene.sold(1).await?, scene.sold(2).await?];
+    for (sold, minutes) in both.iter().zip([10, 600]) {
+        let mut told = resource(sold, "small");
+        told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!("3");
+        scene.kubernetes.put(told).await;
+        scene.restores_as_bought(sold, minutes)?;
+    }
+    let _api = scene.till.world.replica_on(scene.kubernetes.cluster()?).await?;
+    for sold in &both {
+        scene.is_active_again(sold).await?;
+    }
+    assert_eq!(scene.till.sql("select count(*) from transactions where type = 'REFUND'")?, "0");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_active_and_is_new_again_in_an_old_database_is_taken_up_and_not_given_up() -> Result<()> {
     let scene = Scene::new().await?;
     scene.has_a_tenant().await;

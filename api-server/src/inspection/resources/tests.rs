@@ -40,6 +40,7 @@ fn active() -> Subscription {
             applied_version: 2,
             applied_generation: Some(3),
             failures: 0,
+            decided_at: Some(at(1)),
         },
     }
 }
