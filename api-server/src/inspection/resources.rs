@@ -195,6 +195,7 @@ impl Side<'_> {
     fn of_living(&self, namespace: &str) -> Option<Difference> {
         self.newer_words().or_else(|| self.overdue()).or_else(|| match self.own {
             None => self.missing(namespace),
+            Some(_) if self.is_on_its_way() => None,
             Some(own) => {
                 self.other_plan(own).or_else(|| self.too_long(own)).or_else(|| self.kept_from_running(own))
             }
@@ -227,6 +228,12 @@ impl Side<'_> {
         let mend = Remedy::Cancel { subscription: self.row.id };
         let expected = format!("its resource {namespace}/{name} runs until {until}");
         Some(self.difference(Kind::PaidNotRunning, expected, found.to_owned(), mend))
+    }
+
+    /// The cluster has not been told yet what was decided a moment ago.
+    fn is_on_its_way(&self) -> bool {
+        let crossing = self.row.crossing;
+        crossing.applied_version < crossing.desired_version && !crossing.is_late(self.now)
     }
 
     fn newer_words(&self) -> Option<Difference> {

@@ -141,6 +141,27 @@ fn what_runs_for_longer_than_that_or_by_another_plan_or_by_newer_words_is_told()
 }
 
 #[test]
+fn what_was_decided_a_moment_ago_is_on_its_way_until_it_fails_or_takes_two_minutes() {
+    let decided = |failures| Crossing {
+        desired_version: 3,
+        decided_at: Some(at(100)),
+        failures,
+        ..active().crossing
+    };
+    let row = |failures| Subscription { crossing: decided(failures), ..active() };
+    for not_yet in [
+        Resource { is_entitled: false, paid_until: None, suspend_at: None, ..told() },
+        Resource { plan: "large".into(), ..told() },
+        Resource { suspend_at: None, ..told() },
+    ] {
+        let kinds = |failures, minute| differs(&row(failures), std::slice::from_ref(&not_yet), minute);
+        assert_eq!((kinds(0, 101), kinds(0, 102).len(), kinds(1, 101).len()), (vec![], 1, 1), "{not_yet:?}");
+    }
+    // What is gone is on no way.
+    assert_eq!(differs(&row(0), &[], 101), [Kind::PaidNotRunning]);
+}
+
+#[test]
 fn of_what_waits_to_be_there_and_was_there_already_newer_words_are_told_and_nothing_else() {
     let crossing = Crossing { desired_version: 1, ..Crossing::default() };
     let older =
