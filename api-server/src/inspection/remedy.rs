@@ -15,6 +15,13 @@ pub enum Remedy {
         /// What the resource was told last.
         above: i64,
     },
+    /// A version that nobody of ours has written goes; the right one is told then.
+    Unnote {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// The subscription ends, and what was not used comes back. Whoever owns it does so; its data is kept for a while.
     Cancel {
         /// The subscription.
@@ -74,6 +81,10 @@ impl fmt::Display for Remedy {
             }
             Self::Retell { subscription, above } => {
                 write!(to, "api-server subscription retell {subscription} --above {above}")
+            }
+            Self::Unnote { namespace, name } => {
+                let note = crds::labels::BILLING_VERSION;
+                write!(to, "kubectl -n {namespace} annotate serviceinstance {name} {note}-")
             }
             Self::Cancel { subscription } => {
                 write!(

@@ -6,7 +6,7 @@ use crate::{
     cluster::Cluster,
     instances::resource::{self, Resource, Resources},
     subscriptions::{
-        FIRST_GRACE, ON_ITS_WAY, Status, Subscription,
+        FIRST_GRACE, ON_ITS_WAY, Status, Subscription, is_far_ahead,
         life::{self, Wanted},
         store,
         work::FENCE_LATE,
@@ -88,10 +88,18 @@ fn subject(one: &Resource) -> String {
     format!("serviceinstance {}/{}", one.namespace, one.name)
 }
 
-/// In newer words than the resource was told, where it was told newer ones than its subscription has come to.
+/// In newer words than the resource was told, where it was told newer ones than its subscription has come to. Ones that it can never come to
+/// are taken off.
 fn retell(row: &Subscription, own: Option<&Resource>) -> Remedy {
-    let told = own.and_then(|own| own.told).filter(|told| *told > row.crossing.desired_version);
-    Remedy::Retell { subscription: row.id, above: told.unwrap_or_default() }
+    match own.and_then(|own| Some((own, own.told?))) {
+        Some((own, told)) if is_far_ahead(told, &row.crossing) => {
+            Remedy::Unnote { namespace: own.namespace.clone(), name: own.name.clone() }
+        }
+        Some((_, told)) if told > row.crossing.desired_version => {
+            Remedy::Retell { subscription: row.id, above: told }
+        }
+        _ => Remedy::Retell { subscription: row.id, above: 0 },
+    }
 }
 
 fn orphan(one: &Resource, expected: &str, found: &str) -> Difference {

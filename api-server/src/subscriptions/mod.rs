@@ -235,13 +235,48 @@ pub async fn live(db: &mut PgConnection, user_id: Uuid) -> Result<usize, sqlx::E
     Ok(store::holdings(db, user_id).await?.len())
 }
 
-/// Has the cluster told once more what a subscription's resource is to say, in words newer than `above`; whether there is such a
-/// subscription.
+/// By how much a version may be ahead of its row, as after a database was restored. What is further ahead somebody has written by hand, and
+/// following it would leave no newer words.
+const FAR_AHEAD: i64 = 1_000_000;
+
+/// Whether a version of a resource is none that its row could ever have had.
+pub fn is_far_ahead(told: i64, row: &Crossing) -> bool {
+    told.saturating_sub(row.desired_version) > FAR_AHEAD
+}
+
+/// Why the cluster is not told again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetellError {
+    /// There is none.
+    #[error("there is no such subscription")]
+    NotFound,
+    /// The version is none of ours.
+    #[error(
+        "version {above} is too far above the subscription's own, {desired}: somebody has written it by hand. Take the annotation {annotation} off its resource instead",
+        annotation = crds::labels::BILLING_VERSION
+    )]
+    FarAhead {
+        /// What was asked for.
+        above: i64,
+        /// What was decided here.
+        desired: i64,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Has the cluster told once more what a subscription's resource is to say, in words newer than `above`.
 ///
 /// # Errors
-/// As the database's.
-pub async fn retell(db: &PgPool, id: Uuid, above: i64, now: Timestamp) -> Result<bool, sqlx::Error> {
-    store::retell(db, id, None, above, now).await
+/// [`RetellError`].
+pub async fn retell(db: &PgPool, id: Uuid, above: i64, now: Timestamp) -> Result<(), RetellError> {
+    let row = store::find(db, id).await?.ok_or(RetellError::NotFound)?;
+    if is_far_ahead(above, &row.crossing) {
+        return Err(RetellError::FarAhead { above, desired: row.crossing.desired_version });
+    }
+    store::retell(db, id, None, above, now).await?;
+    Ok(())
 }
 
 /// How all subscriptions stand.

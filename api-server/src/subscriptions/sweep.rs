@@ -14,9 +14,6 @@ use tokio_util::sync::CancellationToken;
 /// Between two sweeps.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// By how much a version of the row may be behind that of its resource, as after a database was restored.
-const FAR_AHEAD: i64 = 1_000_000;
-
 /// Sweeps until told to stop.
 pub(super) async fn run(state: &State, stop: &CancellationToken) {
     let mut view = state.cluster.watches().instances.changed();
@@ -87,10 +84,6 @@ enum Mended {
 async fn mend(state: &State, all: &Resources, found: &Difference) -> Result<Mended, sqlx::Error> {
     let Remedy::Retell { subscription, above } = found.mend else { return Ok(Mended::ByPeople) };
     let Some(row) = store::find(&state.db, subscription).await? else { return Ok(Mended::OnItsWay) };
-    // No version of ours is so much ahead: somebody has written it by hand.
-    if above.saturating_sub(row.crossing.desired_version) > FAR_AHEAD {
-        return Ok(Mended::ByPeople);
-    }
     let there = all.at(&crds::names::tenant_namespace(&row.tenant()), &row.resource_name());
     let (seen, now) = (row.crossing.desired_version, state.clock.now());
     if above <= seen && !is_settled(&row, there) {

@@ -410,6 +410,33 @@ async fn a_sweep_tells_again_what_is_never_told_and_counts_what_does_not_come() 
 }
 
 #[tokio::test]
+async fn a_version_that_somebody_wrote_by_hand_is_taken_off_and_not_followed() -> Result<()> {
+    let scene = Scene::new().await?;
+    let sold = scene.sold(1).await?;
+    let absurd = i64::MAX - 1;
+    let mut told = resource(&sold, "small");
+    told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!(absurd.to_string());
+    scene.kubernetes.put(told).await;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let words = format!(
+        "kubectl -n {} annotate serviceinstance {} nakhoda.dev/billing-version-",
+        sold.namespace, sold.name
+    );
+    assert_eq!((code, mend_of(&report, "OVERTAKEN")), (1, words), "{report}");
+    let id = sold.id.to_string();
+    let refused = scene.runs(&["subscription", "retell", &id, "--above", &absurd.to_string()]).await;
+    let refused = format!("{:#}", refused.err().context("it is refused")?);
+    assert!(
+        refused.contains("written it by hand") && refused.contains("nakhoda.dev/billing-version"),
+        "{refused}"
+    );
+    assert_eq!(scene.versions(&sold)?, "2|2");
+    scene.runs(&["subscription", "retell", &id, "--above", "7"]).await?;
+    assert_eq!(scene.versions(&sold)?, "8|2");
+    Ok(())
+}
+
+#[tokio::test]
 async fn by_the_sweep_alone_what_an_old_database_has_forgotten_is_active_again() -> Result<()> {
     let scene = Scene::new().await?;
     scene.has_a_tenant().await;

@@ -142,12 +142,8 @@ fn what_runs_for_longer_than_that_or_by_another_plan_or_by_newer_words_is_told()
 
 #[test]
 fn what_was_decided_a_moment_ago_is_on_its_way_until_it_fails_or_takes_two_minutes() {
-    let decided = |failures| Crossing {
-        desired_version: 3,
-        decided_at: Some(at(100)),
-        failures,
-        ..active().crossing
-    };
+    let decided =
+        |failures| Crossing { desired_version: 3, decided_at: Some(at(100)), failures, ..active().crossing };
     let row = |failures| Subscription { crossing: decided(failures), ..active() };
     for not_yet in [
         Resource { is_entitled: false, paid_until: None, suspend_at: None, ..told() },
