@@ -69,6 +69,11 @@ pub enum Remedy {
         /// How much.
         amount: Rupiah,
     },
+    /// All that is known of a payment is looked at: how much is owed, if anything, nothing here knows.
+    Look {
+        /// The order.
+        order_id: String,
+    },
     /// Everything is read again, to see how far it goes.
     VerifyBooks,
 }
@@ -120,6 +125,12 @@ impl fmt::Display for Remedy {
                     to,
                     "POST /api/v1/admin/billing/adjustments {{\"user_id\":\"{user}\",\"kind\":\"{kind}\",\"amount\":{amount},\"reason\":\"…\"}}; once: see first that none was made for it, GET /api/v1/admin/billing/transactions?user_id={user}&type=ADJUSTMENT",
                     amount = amount.get()
+                )
+            }
+            Self::Look { order_id } => {
+                write!(
+                    to,
+                    "GET /api/v1/admin/billing/payments?of={order_id}; it has a finding, which says what to do (docs/PAYMENTS.md) and is settled once that is done"
                 )
             }
             Self::VerifyBooks => write!(to, "api-server ledger verify --full"),

@@ -128,6 +128,7 @@ fn difference(
 ) -> Option<Difference> {
     let status = seen.status.as_str();
     let settle = || Remedy::Settle { order_id: attempt.order_id().to_string() };
+    let look = || Remedy::Look { order_id: attempt.order_id().to_string() };
     let uncredited = |found: String, mend: Remedy| Difference {
         kind: Kind::PaidNotCredited,
         subject: subject(attempt.id),
@@ -161,10 +162,7 @@ fn difference(
                 | Finding::OtherCode { .. }
                 | Finding::NotAccepted { .. }),
             ),
-        ) => {
-            let mend = Remedy::Adjust { user: attempt.user_id, gives: true, amount: attempt.amount };
-            Some(uncredited(format!("paid ({status}), and kept back: {}", finding.label()), mend))
-        }
+        ) => Some(uncredited(format!("paid ({status}), and kept back: {}", finding.label()), look())),
         _ => None,
     }
 }

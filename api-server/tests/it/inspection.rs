@@ -282,6 +282,23 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
 }
 
 #[tokio::test]
+async fn of_what_was_paid_and_kept_back_nobody_is_told_to_credit_what_was_asked_for() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.till.gateway.set_notify(None);
+    let top_up = scene.till.top_up(&scene.ayu, 70_000).await?;
+    scene.till.pays(&top_up.id, Pays::Gopay)?;
+    let order = scene.till.order(&top_up.id)?;
+    scene.restores(&format!("update payment_attempts set amount = 7000000 where order_id = '{order}'"))?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let kept_back = BTreeSet::from([("PAID_NOT_CREDITED".to_owned(), format!("order {order}"))]);
+    assert_eq!((code, found(&report)), (1, kept_back), "{report}");
+    let mend = mend_of(&report, "PAID_NOT_CREDITED");
+    let look = format!("GET /api/v1/admin/billing/payments?of={order};");
+    assert!(mend.starts_with(&look) && !mend.contains("adjustments"), "{mend}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_sold_and_what_was_paid_for_it_go_together() -> Result<()> {
     let scene = Scene::new().await?;
     let (unpaid, over) = (scene.sold(1).await?, scene.sold(2).await?);
