@@ -33,12 +33,18 @@ pub(super) async fn look(
         let wanted: Vec<Uuid> = ids.into_iter().filter(is_wanted).collect();
         let asked = stream::iter(wanted).map(|id| check::check(db, client, id)).buffer_unordered(AT_ONCE);
         for one in asked.collect::<Vec<_>>().await {
-            looked.count += 1;
             match one {
-                Ok(differences) => looked.differences.extend(differences),
+                Ok(one) => {
+                    looked.count += one.count;
+                    looked.differences.extend(one.differences);
+                    looked.missed.extend(one.missed);
+                }
                 Err(CheckError::Database(error)) => return Err(error.into()),
                 Err(CheckError::Gateway(error @ CallError::Unauthorised)) => return Err(error.into()),
-                Err(CheckError::Gateway(error)) => looked.missed.push(error.to_string()),
+                Err(CheckError::Gateway(error)) => {
+                    looked.count += 1;
+                    looked.missed.push(error.to_string());
+                }
             }
         }
         looked.differences.truncate(MOST);

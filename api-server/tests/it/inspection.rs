@@ -282,6 +282,27 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
 }
 
 #[tokio::test]
+async fn what_is_paid_again_after_it_was_taken_back_is_not_credited() -> Result<()> {
+    let scene = Scene::new().await?;
+    let taken_back = "update gateway_payments set standing = 'REVERSED', taken_back = credited";
+    scene.restores(taken_back)?;
+    let order = scene.till.sql("select order_id from payment_attempts")?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let uncredited = BTreeSet::from([("PAID_NOT_CREDITED".to_owned(), format!("order {order}"))]);
+    assert_eq!((code, found(&report)), (1, uncredited), "{report}");
+    assert!(mend_of(&report, "PAID_NOT_CREDITED").starts_with("GET /api/v1/admin/billing/payments?of="));
+    // Once somebody has dealt with it, it stands as it is.
+    scene.till.sql(
+        "insert into payment_findings (id, kind, subject, detail, found_at, settled_at)
+         select gen_random_uuid(), 'PAID_AFTER_REVERSAL', gateway_id, '{}', now(), now() from gateway_payments
+         on conflict (kind, subject) do update set settled_at = now()",
+    )?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    assert_eq!((code, found(&report).len()), (0, 0), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_what_was_paid_and_kept_back_nobody_is_told_to_credit_what_was_asked_for() -> Result<()> {
     let scene = Scene::new().await?;
     scene.till.gateway.set_notify(None);
