@@ -38,10 +38,16 @@ pub enum Kind {
     RefundWaits,
     /// A subscription was bought, and nothing was paid for it.
     PurchaseMissing,
+    /// A subscription was paid for more than once.
+    PurchaseTooMany,
+    /// What was paid for a subscription is not its price.
+    PurchaseDiffers,
     /// Something was paid for a subscription that is not there.
     SubscriptionMissing,
     /// A subscription is over, and its money has not come back.
     RefundMissing,
+    /// More comes back of a subscription than it cost.
+    RefundTooLarge,
     /// Money came back of a subscription that does not know of it.
     RefundTooMany,
     /// The gateway does not hold what was credited.
@@ -54,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::PaidNotRunning,
         Self::RunningNotPaid,
         Self::WrongPlan,
@@ -62,8 +68,11 @@ impl Kind {
         Self::Overtaken,
         Self::RefundWaits,
         Self::PurchaseMissing,
+        Self::PurchaseTooMany,
+        Self::PurchaseDiffers,
         Self::SubscriptionMissing,
         Self::RefundMissing,
+        Self::RefundTooLarge,
         Self::RefundTooMany,
         Self::CreditedNotPaid,
         Self::PaidNotCredited,
@@ -80,8 +89,11 @@ impl Kind {
             Self::Overtaken => "OVERTAKEN",
             Self::RefundWaits => "REFUND_WAITS",
             Self::PurchaseMissing => "PURCHASE_MISSING",
+            Self::PurchaseTooMany => "PURCHASE_TOO_MANY",
+            Self::PurchaseDiffers => "PURCHASE_DIFFERS",
             Self::SubscriptionMissing => "SUBSCRIPTION_MISSING",
             Self::RefundMissing => "REFUND_MISSING",
+            Self::RefundTooLarge => "REFUND_TOO_LARGE",
             Self::RefundTooMany => "REFUND_TOO_MANY",
             Self::CreditedNotPaid => "CREDITED_NOT_PAID",
             Self::PaidNotCredited => "PAID_NOT_CREDITED",

@@ -282,6 +282,57 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
 }
 
 #[tokio::test]
+async fn what_was_paid_twice_or_at_another_price_and_what_comes_back_beyond_it_or_never_is_found()
+-> Result<()> {
+    let scene = Scene::new().await?;
+    let [twice, dear, never, too_much] =
+        [scene.sold(1).await?, scene.sold(2).await?, scene.sold(3).await?, scene.sold(4).await?];
+    scene.books(Kind::Purchase, Direction::Debit, House::Revenue, Some(twice.id)).await?;
+    scene.till.sql(&format!("update subscriptions set price = price - 1000 where id = '{}'", dear.id))?;
+    let end = "status = 'CANCELLED', ended_at = now() - interval '1 minute', ended_by = 'SYSTEM'";
+    scene.restores(&format!(
+        "update subscriptions set {end}, periods = 0, anchor_day = null, period_start = null, paid_until = null where id = '{}'",
+        never.id
+    ))?;
+    let refund = "insert into transactions (id, user_id, type, direction, amount, status, created_at, subscription_id)
+         select gen_random_uuid(), user_id, 'REFUND', 'CREDIT', price + 500, 'PENDING', now(), id from subscriptions";
+    let refund = scene.till.sql(&format!("{refund} where id = '{}' returning id", too_much.id))?;
+    let refund = refund.lines().next().unwrap_or_default();
+    scene.till.sql(&format!(
+        "update subscriptions set {end}, refund_id = '{refund}' where id = '{}'",
+        too_much.id
+    ))?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let number = |of: &Sold, kind: &str| {
+        let sql = format!(
+            "select 'transaction TXMP-' || max(number) from transactions where subscription_id = '{}' and type = '{kind}'",
+            of.id
+        );
+        scene.till.sql(&sql)
+    };
+    let row = |kind: &str, subject: String| (kind.to_owned(), subject);
+    let planted = BTreeSet::from([
+        row("PURCHASE_TOO_MANY", number(&twice, "PURCHASE")?),
+        row("PURCHASE_DIFFERS", number(&dear, "PURCHASE")?),
+        row("REFUND_MISSING", format!("subscription {}", never.id)),
+        row("REFUND_TOO_LARGE", number(&too_much, "REFUND")?),
+    ]);
+    assert_eq!((code, found(&report)), (1, planted), "{report}");
+    let owed = [
+        ("PURCHASE_TOO_MANY", "CREDIT", PRICE),
+        ("PURCHASE_DIFFERS", "CREDIT", 1000),
+        ("REFUND_MISSING", "CREDIT", PRICE),
+        ("REFUND_TOO_LARGE", "DEBIT", 500),
+    ];
+    for (kind, gives, amount) in owed {
+        let words = format!("\"kind\":\"{gives}\",\"amount\":{amount},");
+        let mend = mend_of(&report, kind);
+        assert!(mend.contains(&words), "{kind}: {mend}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_paid_again_after_it_was_taken_back_is_not_credited() -> Result<()> {
     let scene = Scene::new().await?;
     let taken_back = "update gateway_payments set standing = 'REVERSED', taken_back = credited";
