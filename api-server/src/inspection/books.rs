@@ -22,14 +22,14 @@ pub(super) async fn books(db: &PgPool) -> Result<Looked, sqlx::Error> {
         found: one.found.to_string(),
         mend: Remedy::VerifyBooks,
     });
-    Ok(Looked { count: report.transfers, differences: differences.collect(), missed: Vec::new() })
+    Ok(Looked { count: report.transfers, differences: differences.collect(), ..Looked::default() })
 }
 
 /// Each subscription has what was paid for it and, once it is over, its refund; and nothing was paid for none.
 pub(super) async fn sales(db: &PgPool) -> Result<Looked, sqlx::Error> {
     let (count, found) = store::sales(db).await?;
     let differences = found.iter().filter_map(difference);
-    Ok(Looked { count, differences: differences.collect(), missed: Vec::new() })
+    Ok(Looked { count, differences: differences.collect(), ..Looked::default() })
 }
 
 /// What is said of one that has no counterpart.

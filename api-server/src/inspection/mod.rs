@@ -143,6 +143,15 @@ impl Part {
     }
 }
 
+/// One thing that is as somebody means it, though nothing that was sold accounts for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Meant {
+    /// What, as in [`Difference::subject`].
+    pub subject: String,
+    /// Why, by whoever means it.
+    pub because: String,
+}
+
 /// What one part came to.
 #[derive(Clone, Debug, Default)]
 pub struct Looked {
@@ -150,6 +159,8 @@ pub struct Looked {
     pub count: u64,
     /// What differs.
     pub differences: Vec<Difference>,
+    /// What would differ, and is meant so.
+    pub meant: Vec<Meant>,
     /// What could not be looked at of it, and why.
     pub missed: Vec<String>,
 }
@@ -220,7 +231,8 @@ async fn twice(sources: Sources<'_>, part: Part) -> Result<Looked, InspectionErr
     let again = look(sources, part, Some(&before)).await?;
     let is_still = |one: &Difference| before.contains(&name(one));
     let differences = again.differences.into_iter().filter(is_still).take(MOST).collect();
-    Ok(Looked { count: first.count, differences, missed: [first.missed, again.missed].concat() })
+    let missed = [first.missed, again.missed].concat();
+    Ok(Looked { count: first.count, differences, meant: again.meant, missed })
 }
 
 async fn look(

@@ -41,6 +41,13 @@ pub enum Remedy {
         /// Its name.
         name: String,
     },
+    /// The same, unless somebody means it to run without billing, and says why.
+    DisentitleOrMean {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// Billing's hold of a resource goes.
     Release {
         /// Its namespace.
@@ -78,6 +85,13 @@ pub enum Remedy {
     VerifyBooks,
 }
 
+/// Takes a part of a resource's spec away.
+fn without(namespace: &str, name: &str, part: &str) -> String {
+    format!(
+        "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/{part}\"}}]'"
+    )
+}
+
 impl fmt::Display for Remedy {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -100,18 +114,16 @@ impl fmt::Display for Remedy {
             Self::Delete { namespace, name } => {
                 write!(to, "kubectl -n {namespace} delete serviceinstance {name}")
             }
-            Self::Disentitle { namespace, name } => {
+            Self::Disentitle { namespace, name } => to.write_str(&without(namespace, name, "entitlement")),
+            Self::DisentitleOrMean { namespace, name } => {
+                let disentitle = without(namespace, name, "entitlement");
+                let because = crds::labels::ENTITLED_BECAUSE;
                 write!(
                     to,
-                    "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/entitlement\"}}]'"
+                    "{disentitle}; or, if it is meant to run: kubectl -n {namespace} annotate serviceinstance {name} {because}='WHY'"
                 )
             }
-            Self::Release { namespace, name } => {
-                write!(
-                    to,
-                    "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/holds/billing\"}}]'"
-                )
-            }
+            Self::Release { namespace, name } => to.write_str(&without(namespace, name, "holds/billing")),
             Self::LookForPods { namespace, uid: Some(uid) } => {
                 write!(to, "kubectl -n {namespace} get pods -o wide -l {}={uid}", crds::labels::INSTANCE)
             }

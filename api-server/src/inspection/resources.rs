@@ -1,6 +1,6 @@
 //! Subscriptions and resources side by side. What is compared is told; nothing here asks anybody but [`look`].
 
-use super::{Difference, InspectionError, Kind, Looked, remedy::Remedy};
+use super::{Difference, InspectionError, Kind, Looked, Meant, remedy::Remedy};
 use crate::{
     clock,
     cluster::Cluster,
@@ -45,6 +45,7 @@ pub async fn compare(db: &PgPool, all: &Resources, now: Timestamp) -> Result<Loo
         let ids: Vec<Uuid> = some.iter().filter_map(|one| one.subscription).collect();
         let rows = store::with_ids(db, &ids).await?;
         looked.differences.extend(of_resources(some, &rows, now));
+        looked.meant.extend(some.iter().filter_map(|one| meant(one, now)));
     }
     Ok(looked)
 }
@@ -71,6 +72,12 @@ pub fn of_resources(some: &[&Resource], rows: &[Subscription], now: Timestamp) -
     let by_id: HashMap<Uuid, &Subscription> = rows.iter().map(|row| (row.id, row)).collect();
     let of = |one: &&Resource| of_resource(one, one.subscription.and_then(|id| by_id.get(&id).copied()), now);
     some.iter().filter_map(of).collect()
+}
+
+/// What was made by hand and runs, as somebody says who may entitle.
+fn meant(one: &Resource, now: Timestamp) -> Option<Meant> {
+    let because = one.entitled_because.clone().filter(|_| !one.is_bought && one.may_run(now))?;
+    Some(Meant { subject: subject(one), because })
 }
 
 /// Whether it is the very resource that was made for a subscription. Until its uid is noted the label says so, at its place; it may have been
@@ -122,9 +129,13 @@ fn of_resource(one: &Resource, row: Option<&Subscription>, now: Timestamp) -> Op
     };
     let until = one.suspend_at.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
     if !one.is_bought {
-        let mend = Remedy::Disentitle { namespace, name };
+        let mend = Remedy::DisentitleOrMean { namespace, name };
         let found = format!("made by hand, and entitled {until}");
-        return if runs { unpaid("nobody has bought it", found, mend) } else { None };
+        return if runs && one.entitled_because.is_none() {
+            unpaid("nobody has bought it", found, mend)
+        } else {
+            None
+        };
     }
     let is_new = one.made_at.is_some_and(|made| clock::after(made, ON_ITS_WAY) > now);
     let Some(row) = row else {

@@ -282,6 +282,28 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
 }
 
 #[tokio::test]
+async fn what_somebody_means_to_run_without_billing_is_listed_and_is_no_difference() -> Result<()> {
+    let scene = Scene::new().await?;
+    let by_hand = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
+        "metadata": {"namespace": "customer-sample", "name": "orders-db"},
+        "spec": {"planRef": "small", "entitlement": {"suspendAt": SUSPEND_AT}}});
+    scene.kubernetes.put(by_hand.clone()).await;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let mend = mend_of(&report, "RUNNING_NOT_PAID");
+    let words = "kubectl -n customer-sample annotate serviceinstance orders-db nakhoda.dev/entitled-because=";
+    assert!(code == 1 && mend.contains(words), "{mend}");
+    let mut meant = by_hand;
+    meant["metadata"]["annotations"] = json!({"nakhoda.dev/entitled-because": "It is a sample"});
+    scene.kubernetes.put(meant).await;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    assert_eq!((code, found(&report).len()), (0, 0), "{report}");
+    let listed =
+        json!([{"subject": "serviceinstance customer-sample/orders-db", "because": "It is a sample"}]);
+    assert_eq!(report["meant"], listed);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_paid_twice_or_at_another_price_and_what_comes_back_beyond_it_or_never_is_found()
 -> Result<()> {
     let scene = Scene::new().await?;

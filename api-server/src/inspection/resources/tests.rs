@@ -69,6 +69,7 @@ fn told() -> Resource {
         generation: 3,
         told: Some(2),
         made_at: Some(at(0)),
+        entitled_because: None,
     }
 }
 
@@ -202,7 +203,17 @@ fn what_nobody_has_bought_is_told_where_it_runs_or_says_otherwise() {
     );
     let by_hand = Resource { is_bought: false, subscription: None, name: "by-hand".into(), ..told() };
     assert_eq!(differs(&row, &[told(), by_hand.clone()], 100), [Kind::RunningNotPaid]);
-    assert_eq!(differs(&row, &[told(), idle(by_hand)], 100), []);
+    assert_eq!(differs(&row, &[told(), idle(by_hand.clone())], 100), []);
+    let is_meant = |one: Resource| Resource { entitled_because: Some("a sample".into()), ..one };
+    assert_eq!(differs(&row, &[told(), is_meant(by_hand.clone())], 100), []);
+    assert_eq!(meant(&is_meant(by_hand.clone()), at(100)).map(|one| one.because), Some("a sample".into()));
+    assert_eq!(meant(&is_meant(idle(by_hand)), at(100)), None, "it does not run");
+    // Of what somebody has bought that says nothing.
+    let bought = is_meant(Resource { suspend_at: None, ..told() });
+    assert_eq!(
+        (differs(&row, std::slice::from_ref(&bought), 100), meant(&bought, at(100))),
+        (vec![Kind::RunningNotPaid], None)
+    );
     let second = Resource { uid: Some(Uuid::from_u128(8)), name: "second".into(), ..told() };
     assert_eq!(differs(&row, &[told(), second.clone()], 100), [Kind::RunningNotPaid]);
     assert_eq!(differs(&row, &[told(), idle(second.clone())], 100), [Kind::Orphan]);
