@@ -15,18 +15,36 @@ use uuid::Uuid;
 const PAGE: i64 = 64;
 const AT_ONCE: usize = 8;
 
-/// Asks about all that was begun or changed since, or about what differed before alone.
+/// Asks about all that was begun or changed since, or about what differed before alone. Whatever keeps it from going on, what was found until
+/// then is told.
 pub(super) async fn look(
     db: &PgPool,
     gateway: Option<&Client>,
     since: Timestamp,
     only: Option<&BTreeSet<(Kind, String)>>,
-) -> Result<Looked, InspectionError> {
-    let mut looked = Looked { differences: check::uncovered(db, since).await?, ..Looked::default() };
+) -> Looked {
+    let mut looked = Looked::default();
+    match check::uncovered(db, since).await {
+        Ok(found) => looked.differences = found,
+        Err(error) => looked.missed.push(error.to_string()),
+    }
+    if let Err(error) = ask(db, gateway, since, only, &mut looked).await {
+        looked.missed.push(error.to_string());
+    }
+    looked
+}
+
+async fn ask(
+    db: &PgPool,
+    gateway: Option<&Client>,
+    since: Timestamp,
+    only: Option<&BTreeSet<(Kind, String)>>,
+    looked: &mut Looked,
+) -> Result<(), InspectionError> {
     let mut after = Uuid::nil();
     loop {
         let ids = check::attempts_since(db, since, after, PAGE).await?;
-        let Some(last) = ids.last() else { break };
+        let Some(last) = ids.last() else { return Ok(()) };
         after = *last;
         let client = gateway.ok_or(InspectionError::NoGateway)?;
         let is_wanted = |id: &Uuid| only.is_none_or(|only| is_among(only, *id));
@@ -49,7 +67,6 @@ pub(super) async fn look(
         }
         looked.differences.truncate(MOST);
     }
-    Ok(looked)
 }
 
 fn is_among(only: &BTreeSet<(Kind, String)>, attempt: Uuid) -> bool {

@@ -231,7 +231,9 @@ async fn twice(sources: Sources<'_>, part: Part) -> Result<Looked, InspectionErr
     let again = look(sources, part, Some(&before)).await?;
     let is_still = |one: &Difference| before.contains(&name(one));
     let differences = again.differences.into_iter().filter(is_still).take(MOST).collect();
-    let missed = [first.missed, again.missed].concat();
+    // What can't be looked at most often can't be either time.
+    let missed: BTreeSet<String> = first.missed.into_iter().chain(again.missed).collect();
+    let missed = missed.into_iter().collect();
     Ok(Looked { count: first.count, differences, meant: again.meant, missed })
 }
 
@@ -246,6 +248,6 @@ async fn look(
         (Part::Sales, _) => Ok(books::sales(db).await?),
         (Part::Cluster, Some(cluster)) => resources::look(db, cluster, now).await,
         (Part::Cluster, None) => Ok(Looked::default()),
-        (Part::Gateway, _) => gateway::look(db, gateway, since, only).await,
+        (Part::Gateway, _) => Ok(gateway::look(db, gateway, since, only).await),
     }
 }

@@ -282,6 +282,19 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
 }
 
 #[tokio::test]
+async fn a_gateway_that_does_not_know_our_key_hides_nothing_that_was_found_without_it() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.books(Kind::TopUp, Direction::Credit, House::Clearing, None).await?;
+    let number = scene.till.sql("select max(number) from transactions where type = 'TOP_UP'")?;
+    let stranger = Midtrans::start(Gateway::new("another key")).await?;
+    let (code, report) = scene.audit(&stranger).await?;
+    let credited = BTreeSet::from([("CREDITED_NOT_PAID".to_owned(), format!("transaction TXMP-{number}"))]);
+    assert_eq!((code, found(&report)), (2, credited), "{report}");
+    assert_eq!(report["parts"][3]["missed"].as_array().map(Vec::len), Some(1), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_somebody_means_to_run_without_billing_is_listed_and_is_no_difference() -> Result<()> {
     let scene = Scene::new().await?;
     let by_hand = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
