@@ -129,6 +129,9 @@ pub struct Http {
     /// Requests a minute that one user may make to begin, pay or cancel a top-up: each may call the payment gateway
     #[arg(long, env = "NAKHODA_RATE_TOP_UPS_PER_USER", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_top_ups_per_user: u32,
+    /// Purchases an hour that one user may ask for: each takes a place of a plan, and makes something in the cluster
+    #[arg(long, env = "NAKHODA_RATE_PURCHASES_PER_USER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_purchases_per_user: u32,
 }
 
 /// How passwords are hashed.

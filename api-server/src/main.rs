@@ -321,8 +321,8 @@ async fn look(audit: Audit) -> Result<report::Report> {
 
 async fn retell(id: Uuid, above: i64, database: &config::Database) -> Result<()> {
     let db = connect(database).await?;
-    let is_there = subscriptions::retell(&db, id, above, Clock::system().now()).await?;
-    anyhow::ensure!(is_there, "there is no subscription {id}");
+    let told = subscriptions::retell(&db, id, above, Clock::system().now()).await;
+    told.with_context(|| format!("subscription {id}"))?;
     println!("the cluster is told again of subscription {id} by the next worker that looks");
     Ok(())
 }

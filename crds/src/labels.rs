@@ -23,6 +23,8 @@ pub const PAAS_MANAGED: &str = "paas.managed";
 
 /// Annotation on instances: what billing has told last, counted by the subscription; nothing older is told after it.
 pub const BILLING_VERSION: &str = "nakhoda.dev/billing-version";
+/// Annotation on instances that nobody has bought: why somebody who may entitle lets them run all the same, for people.
+pub const ENTITLED_BECAUSE: &str = "nakhoda.dev/entitled-because";
 /// Annotation: hash of what was desired when the object was last applied.
 pub const HASH: &str = "nakhoda.dev/hash";
 /// Annotation on data: how long it is kept once its instance is gone, such as `14d`.

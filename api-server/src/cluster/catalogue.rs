@@ -131,15 +131,31 @@ pub async fn change<K: Kind>(
     Ok(done)
 }
 
+/// Why something was not deleted, as far as anybody knows.
+#[derive(Debug)]
+pub struct NotDeleted {
+    /// What is answered.
+    problem: Problem,
+    /// Whether the cluster itself says no: what was asked for never happens.
+    pub is_refused: bool,
+}
+
+impl From<NotDeleted> for Problem {
+    fn from(error: NotDeleted) -> Self {
+        error.problem
+    }
+}
+
 /// Deletes one as it was read.
 ///
 /// # Errors
 /// 412 where it was changed or deleted since; 503 where the cluster is away.
-pub async fn delete<K: Kind>(state: &State, found: &Found<K>, by: &By) -> Result<(), Problem> {
+pub async fn delete<K: Kind>(state: &State, found: &Found<K>, by: &By) -> Result<(), NotDeleted> {
     let name = found.known.name_any();
     let told = by.told::<K>(K::DELETE, &name);
     let before = found.whole.data["spec"].clone();
-    apply::record(state, &told, 0, Some(&before), None).await?;
+    let unasked = |problem| NotDeleted { problem, is_refused: true };
+    apply::record(state, &told, 0, Some(&before), None).await.map_err(unasked)?;
     // Its status may be another by now.
     let preconditions = Preconditions { uid: found.known.uid(), resource_version: None };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
@@ -151,7 +167,10 @@ pub async fn delete<K: Kind>(state: &State, found: &Found<K>, by: &By) -> Result
         K::see(state, &found.known, true).await;
         return Ok(());
     };
-    let is_changed = error.status().is_some_and(|status| [404, 409].contains(&status.code));
+    let code = error.status().map(|status| status.code);
+    let is_changed = matches!(code, Some(404 | 409));
+    // What took too long there may still be done.
+    let is_refused = matches!(code, Some(400..500)) && code != Some(408);
     // An answer that was lost may have been a yes.
     let outcome = match Found::<K>::find(&state.cluster, None, &name).await {
         Ok(now) if !is_changed && now.as_ref().is_none_or(|now| now.known.uid() != found.known.uid()) => {
@@ -160,8 +179,10 @@ pub async fn delete<K: Kind>(state: &State, found: &Found<K>, by: &By) -> Result
         Ok(_) => 1,
         Err(_) => 2,
     };
-    apply::record(state, &told, outcome, None, Some(&before)).await?;
-    Err(if is_changed { Problem::new(Code::PreconditionFailed) } else { error.into() })
+    let untold = |problem| NotDeleted { problem, is_refused };
+    apply::record(state, &told, outcome, None, Some(&before)).await.map_err(untold)?;
+    let problem = if is_changed { Problem::new(Code::PreconditionFailed) } else { error.into() };
+    Err(NotDeleted { problem, is_refused })
 }
 
 /// The names of the plans of an app, asked of the cluster itself.

@@ -38,10 +38,16 @@ pub enum Kind {
     RefundWaits,
     /// A subscription was bought, and nothing was paid for it.
     PurchaseMissing,
+    /// A subscription was paid for more than once.
+    PurchaseTooMany,
+    /// What was paid for a subscription is not its price.
+    PurchaseDiffers,
     /// Something was paid for a subscription that is not there.
     SubscriptionMissing,
     /// A subscription is over, and its money has not come back.
     RefundMissing,
+    /// More comes back of a subscription than it cost.
+    RefundTooLarge,
     /// Money came back of a subscription that does not know of it.
     RefundTooMany,
     /// The gateway does not hold what was credited.
@@ -54,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::PaidNotRunning,
         Self::RunningNotPaid,
         Self::WrongPlan,
@@ -62,8 +68,11 @@ impl Kind {
         Self::Overtaken,
         Self::RefundWaits,
         Self::PurchaseMissing,
+        Self::PurchaseTooMany,
+        Self::PurchaseDiffers,
         Self::SubscriptionMissing,
         Self::RefundMissing,
+        Self::RefundTooLarge,
         Self::RefundTooMany,
         Self::CreditedNotPaid,
         Self::PaidNotCredited,
@@ -80,8 +89,11 @@ impl Kind {
             Self::Overtaken => "OVERTAKEN",
             Self::RefundWaits => "REFUND_WAITS",
             Self::PurchaseMissing => "PURCHASE_MISSING",
+            Self::PurchaseTooMany => "PURCHASE_TOO_MANY",
+            Self::PurchaseDiffers => "PURCHASE_DIFFERS",
             Self::SubscriptionMissing => "SUBSCRIPTION_MISSING",
             Self::RefundMissing => "REFUND_MISSING",
+            Self::RefundTooLarge => "REFUND_TOO_LARGE",
             Self::RefundTooMany => "REFUND_TOO_MANY",
             Self::CreditedNotPaid => "CREDITED_NOT_PAID",
             Self::PaidNotCredited => "PAID_NOT_CREDITED",
@@ -131,6 +143,15 @@ impl Part {
     }
 }
 
+/// One thing that is as somebody means it, though nothing that was sold accounts for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Meant {
+    /// What, as in [`Difference::subject`].
+    pub subject: String,
+    /// Why, by whoever means it.
+    pub because: String,
+}
+
 /// What one part came to.
 #[derive(Clone, Debug, Default)]
 pub struct Looked {
@@ -138,6 +159,8 @@ pub struct Looked {
     pub count: u64,
     /// What differs.
     pub differences: Vec<Difference>,
+    /// What would differ, and is meant so.
+    pub meant: Vec<Meant>,
     /// What could not be looked at of it, and why.
     pub missed: Vec<String>,
 }
@@ -208,7 +231,10 @@ async fn twice(sources: Sources<'_>, part: Part) -> Result<Looked, InspectionErr
     let again = look(sources, part, Some(&before)).await?;
     let is_still = |one: &Difference| before.contains(&name(one));
     let differences = again.differences.into_iter().filter(is_still).take(MOST).collect();
-    Ok(Looked { count: first.count, differences, missed: [first.missed, again.missed].concat() })
+    // What can't be looked at most often can't be either time.
+    let missed: BTreeSet<String> = first.missed.into_iter().chain(again.missed).collect();
+    let missed = missed.into_iter().collect();
+    Ok(Looked { count: first.count, differences, meant: again.meant, missed })
 }
 
 async fn look(
@@ -222,6 +248,6 @@ async fn look(
         (Part::Sales, _) => Ok(books::sales(db).await?),
         (Part::Cluster, Some(cluster)) => resources::look(db, cluster, now).await,
         (Part::Cluster, None) => Ok(Looked::default()),
-        (Part::Gateway, _) => gateway::look(db, gateway, since, only).await,
+        (Part::Gateway, _) => Ok(gateway::look(db, gateway, since, only).await),
     }
 }

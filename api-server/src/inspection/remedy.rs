@@ -15,6 +15,13 @@ pub enum Remedy {
         /// What the resource was told last.
         above: i64,
     },
+    /// A version that nobody of ours has written goes; the right one is told then.
+    Unnote {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// The subscription ends, and what was not used comes back, or all of it; its data is kept for a while.
     Cancel {
         /// The subscription.
@@ -29,6 +36,13 @@ pub enum Remedy {
     },
     /// A resource that somebody has made by hand loses what lets it run.
     Disentitle {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The same, unless somebody means it to run without billing, and says why.
+    DisentitleOrMean {
         /// Its namespace.
         namespace: String,
         /// Its name.
@@ -62,8 +76,20 @@ pub enum Remedy {
         /// How much.
         amount: Rupiah,
     },
+    /// All that is known of a payment is looked at: how much is owed, if anything, nothing here knows.
+    Look {
+        /// The order.
+        order_id: String,
+    },
     /// Everything is read again, to see how far it goes.
     VerifyBooks,
+}
+
+/// Takes a part of a resource's spec away.
+fn without(namespace: &str, name: &str, part: &str) -> String {
+    format!(
+        "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/{part}\"}}]'"
+    )
 }
 
 impl fmt::Display for Remedy {
@@ -75,24 +101,26 @@ impl fmt::Display for Remedy {
             Self::Retell { subscription, above } => {
                 write!(to, "api-server subscription retell {subscription} --above {above}")
             }
+            Self::Unnote { namespace, name } => {
+                let note = crds::labels::BILLING_VERSION;
+                write!(to, "kubectl -n {namespace} annotate serviceinstance {name} {note}-")
+            }
             Self::Cancel { subscription } => {
                 write!(to, "api-server subscription cancel {subscription} --refund prorated --reason \"…\"")
             }
             Self::Delete { namespace, name } => {
                 write!(to, "kubectl -n {namespace} delete serviceinstance {name}")
             }
-            Self::Disentitle { namespace, name } => {
+            Self::Disentitle { namespace, name } => to.write_str(&without(namespace, name, "entitlement")),
+            Self::DisentitleOrMean { namespace, name } => {
+                let disentitle = without(namespace, name, "entitlement");
+                let because = crds::labels::ENTITLED_BECAUSE;
                 write!(
                     to,
-                    "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/entitlement\"}}]'"
+                    "{disentitle}; or, if it is meant to run: kubectl -n {namespace} annotate serviceinstance {name} {because}='WHY'"
                 )
             }
-            Self::Release { namespace, name } => {
-                write!(
-                    to,
-                    "kubectl -n {namespace} patch serviceinstance {name} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/holds/billing\"}}]'"
-                )
-            }
+            Self::Release { namespace, name } => to.write_str(&without(namespace, name, "holds/billing")),
             Self::LookForPods { namespace, uid: Some(uid) } => {
                 write!(to, "kubectl -n {namespace} get pods -o wide -l {}={uid}", crds::labels::INSTANCE)
             }
@@ -106,6 +134,12 @@ impl fmt::Display for Remedy {
                     to,
                     "POST /api/v1/admin/billing/adjustments {{\"user_id\":\"{user}\",\"kind\":\"{kind}\",\"amount\":{amount},\"reason\":\"…\"}}; once: see first that none was made for it, GET /api/v1/admin/billing/transactions?user_id={user}&type=ADJUSTMENT",
                     amount = amount.get()
+                )
+            }
+            Self::Look { order_id } => {
+                write!(
+                    to,
+                    "GET /api/v1/admin/billing/payments?of={order_id}; it has a finding, which says what to do (docs/PAYMENTS.md) and is settled once that is done"
                 )
             }
             Self::VerifyBooks => write!(to, "api-server ledger verify --full"),

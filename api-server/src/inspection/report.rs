@@ -1,6 +1,6 @@
 //! What an inspection found, for people and for programs.
 
-use super::{Difference, Outcome, Part};
+use super::{Difference, Meant, Outcome, Part};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
@@ -49,12 +49,14 @@ pub struct Report {
     pub parts: Vec<Line>,
     /// What differs.
     pub differences: Vec<Difference>,
+    /// What nobody has bought, and is meant to run.
+    pub meant: Vec<Meant>,
 }
 
 impl Report {
     /// Puts together what the parts came to.
     pub fn new(at: Timestamp, since: Timestamp, outcomes: Vec<Outcome>) -> Self {
-        let (mut parts, mut differences) = (Vec::new(), Vec::new());
+        let (mut parts, mut differences, mut meant) = (Vec::new(), Vec::new(), Vec::new());
         for Outcome { part, looked } in outcomes {
             let mut line = Line { part: part.as_str(), count: None, missed: Vec::new() };
             match looked {
@@ -62,13 +64,14 @@ impl Report {
                 Some(Ok(looked)) => {
                     (line.count, line.missed) = (Some(looked.count), looked.missed);
                     differences.extend(looked.differences);
+                    meant.extend(looked.meant);
                 }
                 Some(Err(error)) => line.missed.push(error.to_string()),
             }
             parts.push(line);
         }
         differences.sort_by(|one, other| (one.kind, &one.subject).cmp(&(other.kind, &other.subject)));
-        Self { at, since, parts, differences }
+        Self { at, since, parts, differences, meant }
     }
 
     /// Notes that a part could not be looked at from the beginning.
@@ -102,6 +105,9 @@ impl fmt::Display for Report {
             for why in missed {
                 writeln!(to, "{part:<8} COULD NOT BE LOOKED AT: {why}")?;
             }
+        }
+        for Meant { subject, because } in &self.meant {
+            writeln!(to, "meant    {subject} runs without billing: {because}")?;
         }
         writeln!(to, "{} differences", self.differences.len())?;
         if self.differences.is_empty() {
@@ -146,7 +152,9 @@ mod tests {
         let fine = |part| Outcome { part, looked: Some(Ok(Looked::default())) };
         assert_eq!(report(vec![fine(Part::Books)]).verdict(), Verdict::Agrees);
         let differs = || {
-            let looked = Looked { count: 3, differences: vec![difference()], missed: Vec::new() };
+            let meant = Meant { subject: "serviceinstance a/b".to_owned(), because: "a sample".to_owned() };
+            let looked =
+                Looked { count: 3, differences: vec![difference()], meant: vec![meant], missed: Vec::new() };
             Outcome { part: Part::Cluster, looked: Some(Ok(looked)) }
         };
         assert_eq!(report(vec![fine(Part::Books), differs()]).verdict(), Verdict::Differs);
@@ -157,6 +165,7 @@ mod tests {
         for words in [
             "cluster  3 looked at",
             "gateway  COULD NOT BE LOOKED AT",
+            "meant    serviceinstance a/b runs without billing: a sample",
             "WRONG_PLAN  subscription 1",
             "subscription retell",
         ] {

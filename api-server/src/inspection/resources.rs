@@ -1,26 +1,24 @@
 //! Subscriptions and resources side by side. What is compared is told; nothing here asks anybody but [`look`].
 
-use super::{Difference, InspectionError, Kind, Looked, remedy::Remedy};
+use super::{Difference, InspectionError, Kind, Looked, Meant, remedy::Remedy};
 use crate::{
     clock,
     cluster::Cluster,
     instances::resource::{self, Resource, Resources},
     subscriptions::{
-        FIRST_GRACE, Status, Subscription,
+        FIRST_GRACE, ON_ITS_WAY, Status, Subscription, is_far_ahead,
         life::{self, Wanted},
         store,
         work::FENCE_LATE,
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Subscriptions of a page.
 const PAGE: i64 = 500;
-/// How long what was decided may be on its way to the cluster.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(2);
 
 /// Compares everything with what the cluster itself says now.
 pub(super) async fn look(db: &PgPool, cluster: &Cluster, now: Timestamp) -> Result<Looked, InspectionError> {
@@ -47,6 +45,7 @@ pub async fn compare(db: &PgPool, all: &Resources, now: Timestamp) -> Result<Loo
         let ids: Vec<Uuid> = some.iter().filter_map(|one| one.subscription).collect();
         let rows = store::with_ids(db, &ids).await?;
         looked.differences.extend(of_resources(some, &rows, now));
+        looked.meant.extend(some.iter().filter_map(|one| meant(one, now)));
     }
     Ok(looked)
 }
@@ -59,7 +58,7 @@ fn count(len: usize) -> u64 {
 pub fn of_subscription(row: &Subscription, all: &Resources, now: Timestamp) -> Option<Difference> {
     let namespace = crds::names::tenant_namespace(&row.tenant());
     let there = all.at(&namespace, &row.resource_name());
-    let own = there.filter(|one| one.uid.is_some() && one.uid == row.crossing.uid);
+    let own = there.filter(|one| is_own(one, row));
     let side = Side { row, there, own, now };
     match row.end {
         None => side.of_living(&namespace),
@@ -75,14 +74,39 @@ pub fn of_resources(some: &[&Resource], rows: &[Subscription], now: Timestamp) -
     some.iter().filter_map(of).collect()
 }
 
+/// What was made by hand and runs, as somebody says who may entitle.
+fn meant(one: &Resource, now: Timestamp) -> Option<Meant> {
+    let because = one.entitled_because.clone().filter(|_| !one.is_bought && one.may_run(now))?;
+    Some(Meant { subject: subject(one), because })
+}
+
+/// Whether it is the very resource that was made for a subscription. Until its uid is noted the label says so, at its place; it may have been
+/// noted since, and the database be older.
+fn is_own(one: &Resource, row: &Subscription) -> bool {
+    if row.crossing.uid.is_some() || row.end.is_some() {
+        return one.uid.is_some() && one.uid == row.crossing.uid;
+    }
+    let is_at_its_place =
+        one.name == row.resource_name() && one.namespace == crds::names::tenant_namespace(&row.tenant());
+    one.subscription == Some(row.id) && is_at_its_place
+}
+
 fn subject(one: &Resource) -> String {
     format!("serviceinstance {}/{}", one.namespace, one.name)
 }
 
-/// In newer words than the resource was told, where it was told newer ones than its subscription has come to.
+/// In newer words than the resource was told, where it was told newer ones than its subscription has come to. Ones that it can never come to
+/// are taken off.
 fn retell(row: &Subscription, own: Option<&Resource>) -> Remedy {
-    let told = own.and_then(|own| own.told).filter(|told| *told > row.crossing.desired_version);
-    Remedy::Retell { subscription: row.id, above: told.unwrap_or_default() }
+    match own.and_then(|own| Some((own, own.told?))) {
+        Some((own, told)) if is_far_ahead(told, &row.crossing) => {
+            Remedy::Unnote { namespace: own.namespace.clone(), name: own.name.clone() }
+        }
+        Some((_, told)) if told > row.crossing.desired_version => {
+            Remedy::Retell { subscription: row.id, above: told }
+        }
+        _ => Remedy::Retell { subscription: row.id, above: 0 },
+    }
 }
 
 fn orphan(one: &Resource, expected: &str, found: &str) -> Difference {
@@ -105,9 +129,13 @@ fn of_resource(one: &Resource, row: Option<&Subscription>, now: Timestamp) -> Op
     };
     let until = one.suspend_at.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
     if !one.is_bought {
-        let mend = Remedy::Disentitle { namespace, name };
+        let mend = Remedy::DisentitleOrMean { namespace, name };
         let found = format!("made by hand, and entitled {until}");
-        return if runs { unpaid("nobody has bought it", found, mend) } else { None };
+        return if runs && one.entitled_because.is_none() {
+            unpaid("nobody has bought it", found, mend)
+        } else {
+            None
+        };
     }
     let is_new = one.made_at.is_some_and(|made| clock::after(made, ON_ITS_WAY) > now);
     let Some(row) = row else {
@@ -120,7 +148,7 @@ fn of_resource(one: &Resource, row: Option<&Subscription>, now: Timestamp) -> Op
             Some(orphan(one, "a subscription of that id", "there is none"))
         };
     };
-    let is_its_own = one.uid.is_some() && one.uid == row.crossing.uid;
+    let is_its_own = is_own(one, row);
     let fenced_at = row.end.and_then(|end| end.fenced_at);
     if is_its_own {
         let is_left = fenced_at.is_some_and(|at| clock::after(at, ON_ITS_WAY) <= now) && !one.is_going;
@@ -184,10 +212,11 @@ impl Side<'_> {
     }
 
     fn of_living(&self, namespace: &str) -> Option<Difference> {
-        self.overdue().or_else(|| match self.own {
+        self.newer_words().or_else(|| self.overdue()).or_else(|| match self.own {
             None => self.missing(namespace),
+            Some(_) if self.is_on_its_way() => None,
             Some(own) => {
-                self.other_words(own).or_else(|| self.too_long(own)).or_else(|| self.kept_from_running(own))
+                self.other_plan(own).or_else(|| self.too_long(own)).or_else(|| self.kept_from_running(own))
             }
         })
     }
@@ -220,13 +249,22 @@ impl Side<'_> {
         Some(self.difference(Kind::PaidNotRunning, expected, found.to_owned(), mend))
     }
 
-    fn other_words(&self, own: &Resource) -> Option<Difference> {
-        let (desired, plan) = (self.row.crossing.desired_version, &own.plan);
-        if let Some(told) = own.told.filter(|told| *told > desired) {
-            let (expected, found) =
-                (format!("told version {desired} at most"), format!("it was told version {told}"));
-            return Some(self.difference(Kind::Overtaken, expected, found, self.retell()));
-        }
+    /// The cluster has not been told yet what was decided a moment ago.
+    fn is_on_its_way(&self) -> bool {
+        let crossing = self.row.crossing;
+        crossing.applied_version < crossing.desired_version && !crossing.is_late(self.now)
+    }
+
+    fn newer_words(&self) -> Option<Difference> {
+        let desired = self.row.crossing.desired_version;
+        let told = self.own?.told.filter(|told| *told > desired)?;
+        let (expected, found) =
+            (format!("told version {desired} at most"), format!("it was told version {told}"));
+        Some(self.difference(Kind::Overtaken, expected, found, self.retell()))
+    }
+
+    fn other_plan(&self, own: &Resource) -> Option<Difference> {
+        let plan = &own.plan;
         if *plan == self.row.plan || self.row.crossing.applied_version == 0 {
             return None;
         }

@@ -95,7 +95,20 @@ pub fn seen(instance: &ServiceInstance) -> Option<Seen> {
         observed_generation,
         is_available: is(conditions::AVAILABLE),
         is_suspended: is(conditions::SUSPENDED),
+        told: told_last(instance),
+        was_there: was_there(instance),
     })
+}
+
+/// What billing told a resource last.
+fn told_last(instance: &ServiceInstance) -> Option<i64> {
+    instance.annotations().get(labels::BILLING_VERSION).and_then(|text| text.parse().ok())
+}
+
+/// It says until when it is paid for, which is told once it was there for the first time; and billing does not hold it.
+fn was_there(instance: &ServiceInstance) -> bool {
+    let is_held = instance.spec.holds.as_ref().is_some_and(|holds| holds.billing.is_some());
+    instance.spec.entitlement.as_ref().is_some_and(|one| one.paid_until.is_some()) && !is_held
 }
 
 /// The subscription that a resource was made by.
@@ -106,7 +119,23 @@ pub fn subscription_of(instance: &ServiceInstance) -> Option<Uuid> {
 /// The resource of a subscription, as the watch has it.
 pub fn find(cluster: &Cluster, row: &Subscription) -> Option<Seen> {
     let all = cluster.watches().instances.last_known().ok()?;
-    seen(all.get(&Key::within(&names::tenant_namespace(&row.tenant()), &row.resource_name()))?)
+    let found = all.get(&Key::within(&names::tenant_namespace(&row.tenant()), &row.resource_name()))?;
+    // Until its uid is noted, the label says which one it is.
+    let is_known = row.crossing.uid.is_some() || subscription_of(found) == Some(row.id);
+    seen(found).filter(|_| is_known)
+}
+
+/// Asks the cluster itself whether a subscription was never there, as its row says: only then it is given up. Whatever a watch shows or does
+/// not, an app that is paid for loses nothing by a row that is older than it.
+///
+/// # Errors
+/// [`CrossingError::Overtaken`] where the cluster knows more; [`CrossingError`].
+pub async fn was_never_there(cluster: &Cluster, row: &Subscription) -> Result<(), CrossingError> {
+    let is_newer = |one: &ServiceInstance| told_last(one) > Some(row.crossing.desired_version);
+    match live(cluster, row).await? {
+        Some(found) if was_there(&found) || is_newer(&found) => Err(CrossingError::Overtaken),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the resource of a subscription, in a tenant that is made where it is missing. It is not entitled to anything, so that whoever
@@ -116,12 +145,19 @@ pub fn find(cluster: &Cluster, row: &Subscription) -> Option<Seen> {
 /// [`CrossingError`].
 pub async fn make(cluster: &Cluster, row: &Subscription) -> Result<Uuid, CrossingError> {
     let namespace = namespace(cluster, row).await?;
-    let to = Target { cluster, namespace: &namespace, row };
-    let made = to.apply(managers::ORDER, json!({"planRef": row.plan}), Onto::Nothing).await?;
-    if subscription_of(&made) != Some(row.id) {
+    let plan = json!({"planRef": row.plan});
+    let Some(found) = live::find(cluster, &namespace, &row.resource_name()).await? else {
+        let to = Target { cluster, namespace: &namespace, row };
+        return Ok(place(&to.apply(managers::ORDER, plan, Onto::Nothing).await?)?.0);
+    };
+    if subscription_of(&found).is_some_and(|id| id != row.id) {
         return Err(CrossingError::NameTaken);
     }
-    Ok(place(&made)?.0)
+    // It was made before, and nobody noted that. What it was told since is not told older words.
+    let uid = place(&found)?.0;
+    let row = &Subscription { crossing: Crossing { uid: Some(uid), ..row.crossing }, ..row.clone() };
+    Target { cluster, namespace: &namespace, row }.change(managers::ORDER, plan).await?;
+    Ok(uid)
 }
 
 /// Tells the cluster what is wanted of a subscription's resource.
@@ -145,6 +181,10 @@ async fn run(
     let namespace = names::tenant_namespace(&row.tenant());
     let to = Target { cluster, namespace: &namespace, row };
     let found = to.read().await?;
+    // Nobody takes what is paid for from it by a row that is older.
+    if paid_until.is_none() && was_there(&found) {
+        return Err(CrossingError::Overtaken);
+    }
     if found.spec.plan_ref != row.plan {
         to.change(managers::ORDER, json!({"planRef": row.plan})).await?;
     }
@@ -329,9 +369,7 @@ impl Target<'_> {
         let found = live::find(self.cluster, self.namespace, &self.row.resource_name()).await?;
         let uid = self.row.crossing.uid.map(|uid| uid.to_string());
         let found = found.filter(|found| found.uid() == uid).ok_or(CrossingError::Vanished)?;
-        let version =
-            found.annotations().get(labels::BILLING_VERSION).and_then(|text| text.parse::<i64>().ok());
-        if version.is_some_and(|version| version > self.row.crossing.desired_version) {
+        if told_last(&found) > Some(self.row.crossing.desired_version) {
             return Err(CrossingError::Overtaken);
         }
         Ok(found)

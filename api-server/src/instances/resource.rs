@@ -45,6 +45,8 @@ pub struct Resource {
     pub told: Option<i64>,
     /// When it was made.
     pub made_at: Option<Timestamp>,
+    /// Why it runs though nobody has bought it, where somebody who may entitle says so.
+    pub entitled_because: Option<String>,
 }
 
 impl Resource {
@@ -55,6 +57,7 @@ impl Resource {
         let holds = spec.holds.as_ref();
         let is_held_by_billing = holds.is_some_and(|holds| holds.billing.is_some());
         let told = instance.annotations().get(labels::BILLING_VERSION);
+        let because = instance.annotations().get(labels::ENTITLED_BECAUSE).map(|why| why.trim());
         Self {
             namespace: instance.namespace().unwrap_or_default(),
             name: instance.name_any(),
@@ -72,6 +75,7 @@ impl Resource {
             generation: metadata.generation.unwrap_or_default(),
             told: told.and_then(|text| text.parse().ok()),
             made_at: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            entitled_because: because.filter(|why| !why.is_empty()).map(str::to_owned),
         }
     }
 

@@ -13,6 +13,7 @@ const ENDING: SignedDuration = SignedDuration::from_secs(5);
 
 /// What the cluster says of the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Seen {
     /// Which one it is.
     pub uid: Uuid,
@@ -26,6 +27,10 @@ pub struct Seen {
     pub is_suspended: bool,
     /// It is being deleted, and the operator is done with it.
     pub is_over: bool,
+    /// What billing told it last.
+    pub told: Option<i64>,
+    /// It says until when it is paid for, and billing does not hold it: it was there for the first time.
+    pub was_there: bool,
 }
 
 /// What the resource is to say.
@@ -64,6 +69,8 @@ pub enum Step {
     GiveUp,
     /// Ask the cluster itself whether anything of it still runs; if not, it is fenced.
     Fence,
+    /// Nothing, until it was looked into: the resource was told something that the row has not come to.
+    Stop,
     /// Nothing; look again then, or when something happens.
     Wait(Option<Timestamp>),
 }
@@ -81,6 +88,9 @@ pub fn wanted(row: &Subscription) -> Wanted {
 
 /// What comes next.
 pub fn next(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
+    if let Some(step) = seen.and_then(|seen| older(row, seen)) {
+        return step;
+    }
     // Only what speaks of the resource as it was told last counts.
     let is_told = row.crossing.applied_version >= row.crossing.desired_version;
     let seen = seen.filter(|seen| Some(seen.uid) == row.crossing.uid);
@@ -105,6 +115,20 @@ pub fn next(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
         }
         _ => Step::Wait(None),
     }
+}
+
+/// What comes next where the cluster knows more than a row that waits to be there for the first time: the database is older, as after it was
+/// restored. Nobody's app is given up or told old words then. Once the row has newer words than the resource was told, it is taken up
+/// where it was there: whatever its period was, another begins.
+fn older(row: &Subscription, seen: &Seen) -> Option<Step> {
+    let is_own = row.crossing.uid.is_none_or(|uid| uid == seen.uid);
+    if row.status != Status::PendingDeployment || !is_own {
+        return None;
+    }
+    if seen.told.is_some_and(|told| told > row.crossing.desired_version) {
+        return Some(Step::Stop);
+    }
+    seen.was_there.then_some(if row.crossing.uid.is_none() { Step::Make } else { Step::Activate })
 }
 
 fn pending(row: &Subscription, seen: Option<&Seen>, now: Timestamp) -> Step {
@@ -204,6 +228,8 @@ mod tests {
             is_available: false,
             is_suspended: false,
             is_over: false,
+            told: None,
+            was_there: false,
         }
     }
 
@@ -250,6 +276,34 @@ mod tests {
         assert_eq!(late(&alerted, 60), Step::GiveUp);
         // What comes at that moment has come.
         assert_eq!(next(&alerted, Some(&Seen { is_available: true, ..seen(3) }), at(60)), Step::Activate);
+    }
+
+    #[test]
+    fn what_the_cluster_knows_more_of_is_neither_given_up_nor_made_nor_told_old_words() {
+        let newer = Seen { told: Some(3), was_there: true, ..seen(4) };
+        for row in [bought(), told(bought(), 2)] {
+            for minute in [1, 5, 60, 600] {
+                assert_eq!(next(&row, Some(&newer), at(minute)), Step::Stop);
+                // Nobody has activated it yet, and somebody has told it more all the same.
+                assert_eq!(next(&row, Some(&Seen { was_there: false, ..newer }), at(minute)), Step::Stop);
+            }
+        }
+        let another = Seen { uid: Uuid::from_u128(8), ..newer };
+        assert_eq!(next(&told(bought(), 2), Some(&another), at(60)), Step::GiveUp, "none of ours");
+        // What has ended is held whatever was told.
+        let held = Step::Apply(Wanted::Hold { since: at(1) });
+        assert_eq!(next(&ended(bought()), Some(&newer), at(60)), held);
+    }
+
+    #[test]
+    fn what_was_there_is_taken_up_once_the_row_has_newer_words() {
+        let newer = Seen { told: Some(3), was_there: true, ..seen(4) };
+        let crossing = Crossing { desired_version: 4, ..Crossing::default() };
+        let retold = Subscription { crossing, ..bought() };
+        assert_eq!(next(&retold, Some(&newer), at(600)), Step::Make);
+        let made = Subscription { crossing: Crossing { uid: Some(UID), ..crossing }, ..retold.clone() };
+        assert_eq!(next(&made, Some(&newer), at(600)), Step::Activate);
+        assert_eq!(next(&retold, Some(&Seen { was_there: false, ..newer }), at(60)), Step::GiveUp);
     }
 
     #[test]
@@ -354,6 +408,8 @@ mod tests {
                         is_available: false,
                         is_suspended: false,
                         is_over: false,
+                        told: None,
+                        was_there: false,
                     };
                     self.real.get_or_insert(new);
                     self.row.crossing.uid = Some(UID);
@@ -374,7 +430,7 @@ mod tests {
                     self.row.end = self.row.end.map(|end| End { fenced_at: Some(at(self.minute)), ..end });
                     self.row.crossing.desired_version += 1;
                 }
-                Step::Fence | Step::Wait(_) => {}
+                Step::Fence | Step::Stop | Step::Wait(_) => {}
             }
         }
 

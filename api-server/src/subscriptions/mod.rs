@@ -14,7 +14,7 @@ pub mod store;
 pub mod sweep;
 pub mod work;
 
-use crate::money::Rupiah;
+use crate::{clock, money::Rupiah};
 use crds::plan::Period;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub const GIVEN_UP: SignedDuration = SignedDuration::from_mins(60);
 pub const FIRST_GRACE: SignedDuration = SignedDuration::from_mins(75);
 /// How long it runs beyond what is paid for.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(3 * 24);
+/// How long what was decided may be on its way to the cluster.
+pub const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(2);
 /// How long data is kept after an end: hours or days, as a resource says it.
 pub const KEEP_FOR: &str = "14d";
 
@@ -156,6 +158,16 @@ pub struct Crossing {
     pub applied_generation: Option<i64>,
     /// How often the next step has failed, one time after the other.
     pub failures: i32,
+    /// When something was decided last, by the database's clock; none: this moment.
+    pub decided_at: Option<Timestamp>,
+}
+
+impl Crossing {
+    /// Whether what was decided should have come to the cluster by now: for a moment it is on its way.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        let is_over = |at| clock::after(at, ON_ITS_WAY) <= now;
+        self.failures > 0 || self.decided_at.is_some_and(is_over)
+    }
 }
 
 /// What somebody has bought.
@@ -255,13 +267,48 @@ pub async fn all_of(
     Ok((all, false))
 }
 
-/// Has the cluster told once more what a subscription's resource is to say, in words newer than `above`; whether there is such a
-/// subscription.
+/// By how much a version may be ahead of its row, as after a database was restored. What is further ahead somebody has written by hand, and
+/// following it would leave no newer words.
+const FAR_AHEAD: i64 = 1_000_000;
+
+/// Whether a version of a resource is none that its row could ever have had.
+pub fn is_far_ahead(told: i64, row: &Crossing) -> bool {
+    told.saturating_sub(row.desired_version) > FAR_AHEAD
+}
+
+/// Why the cluster is not told again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetellError {
+    /// There is none.
+    #[error("there is no such subscription")]
+    NotFound,
+    /// The version is none of ours.
+    #[error(
+        "version {above} is too far above the subscription's own, {desired}: somebody has written it by hand. Take the annotation {annotation} off its resource instead",
+        annotation = crds::labels::BILLING_VERSION
+    )]
+    FarAhead {
+        /// What was asked for.
+        above: i64,
+        /// What was decided here.
+        desired: i64,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Has the cluster told once more what a subscription's resource is to say, in words newer than `above`.
 ///
 /// # Errors
-/// As the database's.
-pub async fn retell(db: &PgPool, id: Uuid, above: i64, now: Timestamp) -> Result<bool, sqlx::Error> {
-    store::retell(db, id, None, above, now).await
+/// [`RetellError`].
+pub async fn retell(db: &PgPool, id: Uuid, above: i64, now: Timestamp) -> Result<(), RetellError> {
+    let row = store::find(db, id).await?.ok_or(RetellError::NotFound)?;
+    if is_far_ahead(above, &row.crossing) {
+        return Err(RetellError::FarAhead { above, desired: row.crossing.desired_version });
+    }
+    store::retell(db, id, None, above, now).await?;
+    Ok(())
 }
 
 /// How all subscriptions stand.

@@ -14,9 +14,6 @@ use tokio_util::sync::CancellationToken;
 /// Between two sweeps.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// By how much a version of the row may be behind that of its resource, as after a database was restored.
-const FAR_AHEAD: i64 = 1_000_000;
-
 /// Sweeps until told to stop.
 pub(super) async fn run(state: &State, stop: &CancellationToken) {
     let mut view = state.cluster.watches().instances.changed();
@@ -56,7 +53,7 @@ pub async fn sweep(state: &State) -> Result<usize, sqlx::Error> {
         match mend(state, &all, &one).await {
             Ok(Mended::OnItsWay) => continue,
             Ok(Mended::Again) => again += 1,
-            Ok(Mended::ByPeople) => {}
+            Ok(Mended::ByPeople | Mended::Late) => {}
             Err(error) => {
                 tracing::warn!(%error, subject = one.subject, "the cluster can't be told again; it is tried again");
             }
@@ -76,23 +73,22 @@ enum Mended {
     Again,
     /// Something is on its way to the cluster: it is no difference yet.
     OnItsWay,
+    /// What is on its way should have come by now, and is tried again and again.
+    Late,
     /// It is for people to decide.
     ByPeople,
 }
 
-/// Has the cluster told again, unless something is on its way to it.
+/// Has the cluster told again, unless something is on its way to it. Where the resource was told newer words than its row has, whatever is on its
+/// way never comes: it is told again at once.
 async fn mend(state: &State, all: &Resources, found: &Difference) -> Result<Mended, sqlx::Error> {
     let Remedy::Retell { subscription, above } = found.mend else { return Ok(Mended::ByPeople) };
     let Some(row) = store::find(&state.db, subscription).await? else { return Ok(Mended::OnItsWay) };
-    // No version of ours is so much ahead: somebody has written it by hand.
-    if above.saturating_sub(row.crossing.desired_version) > FAR_AHEAD {
-        return Ok(Mended::ByPeople);
-    }
     let there = all.at(&crds::names::tenant_namespace(&row.tenant()), &row.resource_name());
-    if !is_settled(&row, there) {
-        return Ok(Mended::OnItsWay);
-    }
     let (seen, now) = (row.crossing.desired_version, state.clock.now());
+    if above <= seen && !is_settled(&row, there) {
+        return Ok(if row.crossing.is_late(now) { Mended::Late } else { Mended::OnItsWay });
+    }
     let is_told = store::retell(&state.db, row.id, Some(seen), above, now).await?;
     if is_told {
         state.metrics.subscriptions.moved("retold");

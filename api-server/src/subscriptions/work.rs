@@ -14,7 +14,6 @@ use crate::{
     mail, random,
     state::State,
 };
-use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -102,24 +101,32 @@ async fn take_due(state: &State, holder: Uuid, room: usize) -> Result<Vec<Uuid>,
     store::take_due(&state.db, holder, state.clock.now(), TAKEN.as_secs_f64(), room).await
 }
 
-/// What happens to a resource is looked at at once; whoever was too slow to hear it all finds the rest by the time.
-async fn follow_instances(state: &State, stop: &CancellationToken) {
-    let instances = &state.cluster.watches().instances;
-    let changed = stream::unfold(instances.changes(), |mut changes| async move {
-        loop {
-            let change = match changes.recv().await {
-                Ok(change) => change,
-                Err(RecvError::Lagged(_)) => continue,
-                Err(RecvError::Closed) => return None,
-            };
-            if let Some(id) = changed_subscription(state, &change).await {
-                return Some((id, changes));
+/// What happens to a resource is looked at at once; whoever was too slow to hear it all finds the rest by the time. Each look is a task of its
+/// own here, too, and nothing but they asks the database.
+async fn follow_instances(state: &Arc<State>, stop: &CancellationToken) {
+    let mut changes = state.cluster.watches().instances.changes();
+    let mut running = JoinSet::new();
+    loop {
+        let change = tokio::select! {
+            Some(_) = running.join_next() => continue,
+            change = changes.recv(), if running.len() < AT_ONCE => change,
+            () = stop.cancelled() => break,
+        };
+        match change {
+            Ok(change) => {
+                let state = Arc::clone(state);
+                running.spawn(async move {
+                    if let Some(id) = changed_subscription(&state, &change).await {
+                        look_at(&state, id).await;
+                    }
+                });
             }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => break,
         }
-    });
-    // What was begun is ended also where it is told to stop.
-    let changed = changed.take_until(stop.cancelled());
-    changed.for_each_concurrent(AT_ONCE, |id| look_at(state, id)).await;
+    }
+    // What was begun is ended.
+    running.join_all().await;
 }
 
 /// Whose resource has changed; of one that is gone whoever has noted it knows.
@@ -289,8 +296,10 @@ async fn make(
             if is_blind && now < clock::after(row.created_at, FIRST_GRACE) {
                 return Ok(false);
             }
+            crossing::was_never_there(&state.cluster, row).await?;
             give_up(state, row).await?;
         }
+        Step::Stop => return Err(CrossingError::Overtaken.into()),
         Step::Fence => {
             if !crossing::is_quiet(&state.cluster, row).await? {
                 return Ok(false);

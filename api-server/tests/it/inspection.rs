@@ -139,6 +139,55 @@ impl Scene {
         self.runs(&mend.split(' ').skip(1).collect::<Vec<_>>()).await
     }
 
+    /// The tenant is ready.
+    async fn has_a_tenant(&self) {
+        let tenant = names::tenant_of_user(&self.ayu.id);
+        let ready = json!([{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        let status = json!({"namespace": names::tenant_namespace(&tenant), "conditions": ready});
+        self.kubernetes
+            .put(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota", "metadata": {"name": tenant},
+                "spec": {"owner": self.ayu.id}, "status": status}))
+            .await;
+    }
+
+    /// Past all rules of the database, as a restore is.
+    fn restores(&self, sql: &str) -> Result<()> {
+        self.till
+            .sql(&format!("begin; set local session_replication_role = replica; {sql}; commit"))
+            .map(drop)
+    }
+
+    /// What is active was bought so long before the backup, and not there yet then.
+    fn restores_as_bought(&self, sold: &Sold, minutes: u32) -> Result<()> {
+        self.restores(&format!(
+            "update subscriptions set status = 'PENDING_DEPLOYMENT', created_at = now() - interval '{minutes} minutes', periods = 0,
+                 anchor_day = null, period_start = null, paid_until = null, uid = null, desired_version = 1, applied_version = 0,
+                 applied_generation = null, look_at = now() where id = '{}'",
+            sold.id
+        ))
+    }
+
+    /// Waits until what was restored is active again, and nothing of it was given up meanwhile.
+    async fn is_active_again(&self, sold: &Sold) -> Result<()> {
+        let stands = format!(
+            "select status, applied_version = desired_version from subscriptions where id = '{}'",
+            sold.id
+        );
+        e2e::wait::until("it to be active again", BOUND, async || {
+            // What failed is tried again after a pause, which is let pass here.
+            self.till.world.clock.advance(jiff::SignedDuration::from_secs(1));
+            let stands = self.till.sql(&stands)?;
+            ensure!(!stands.starts_with("CANCELLED"), "it was given up");
+            Ok((stands == "ACTIVE|t").then_some(()))
+        })
+        .await?;
+        let there = self.kubernetes.get_in("serviceinstances", &sold.namespace, &sold.name).await;
+        let spec = there.context("its resource is there")?["spec"].clone();
+        assert!(spec["entitlement"]["paidUntil"].is_string() && spec["holds"].is_null(), "{spec}");
+        Ok(())
+    }
+
     fn versions(&self, sold: &Sold) -> Result<String> {
         self.till.sql(&format!(
             "select desired_version, applied_version from subscriptions where id = '{}'",
@@ -240,6 +289,130 @@ async fn an_audit_finds_each_difference_that_was_planted_and_nothing_else() -> R
 }
 
 #[tokio::test]
+async fn a_gateway_that_does_not_know_our_key_hides_nothing_that_was_found_without_it() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.books(Kind::TopUp, Direction::Credit, House::Clearing, None).await?;
+    let number = scene.till.sql("select max(number) from transactions where type = 'TOP_UP'")?;
+    let stranger = Midtrans::start(Gateway::new("another key")).await?;
+    let (code, report) = scene.audit(&stranger).await?;
+    let credited = BTreeSet::from([("CREDITED_NOT_PAID".to_owned(), format!("transaction TXMP-{number}"))]);
+    assert_eq!((code, found(&report)), (2, credited), "{report}");
+    assert_eq!(report["parts"][3]["missed"].as_array().map(Vec::len), Some(1), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_means_to_run_without_billing_is_listed_and_is_no_difference() -> Result<()> {
+    let scene = Scene::new().await?;
+    let by_hand = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
+        "metadata": {"namespace": "customer-sample", "name": "orders-db"},
+        "spec": {"planRef": "small", "entitlement": {"suspendAt": SUSPEND_AT}}});
+    scene.kubernetes.put(by_hand.clone()).await;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let mend = mend_of(&report, "RUNNING_NOT_PAID");
+    let words = "kubectl -n customer-sample annotate serviceinstance orders-db nakhoda.dev/entitled-because=";
+    assert!(code == 1 && mend.contains(words), "{mend}");
+    let mut meant = by_hand;
+    meant["metadata"]["annotations"] = json!({"nakhoda.dev/entitled-because": "It is a sample"});
+    scene.kubernetes.put(meant).await;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    assert_eq!((code, found(&report).len()), (0, 0), "{report}");
+    let listed =
+        json!([{"subject": "serviceinstance customer-sample/orders-db", "because": "It is a sample"}]);
+    assert_eq!(report["meant"], listed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_paid_twice_or_at_another_price_and_what_comes_back_beyond_it_or_never_is_found()
+-> Result<()> {
+    let scene = Scene::new().await?;
+    let [twice, dear, never, too_much] =
+        [scene.sold(1).await?, scene.sold(2).await?, scene.sold(3).await?, scene.sold(4).await?];
+    scene.books(Kind::Purchase, Direction::Debit, House::Revenue, Some(twice.id)).await?;
+    scene.till.sql(&format!("update subscriptions set price = price - 1000 where id = '{}'", dear.id))?;
+    let end = "status = 'CANCELLED', ended_at = now() - interval '1 minute', ended_by = 'SYSTEM'";
+    scene.restores(&format!(
+        "update subscriptions set {end}, periods = 0, anchor_day = null, period_start = null, paid_until = null where id = '{}'",
+        never.id
+    ))?;
+    let refund = "insert into transactions (id, user_id, type, direction, amount, status, created_at, subscription_id)
+         select gen_random_uuid(), user_id, 'REFUND', 'CREDIT', price + 500, 'PENDING', now(), id from subscriptions";
+    let refund = scene.till.sql(&format!("{refund} where id = '{}' returning id", too_much.id))?;
+    let refund = refund.lines().next().unwrap_or_default();
+    scene.till.sql(&format!(
+        "update subscriptions set {end}, refund_id = '{refund}' where id = '{}'",
+        too_much.id
+    ))?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let number = |of: &Sold, kind: &str| {
+        let sql = format!(
+            "select 'transaction TXMP-' || max(number) from transactions where subscription_id = '{}' and type = '{kind}'",
+            of.id
+        );
+        scene.till.sql(&sql)
+    };
+    let row = |kind: &str, subject: String| (kind.to_owned(), subject);
+    let planted = BTreeSet::from([
+        row("PURCHASE_TOO_MANY", number(&twice, "PURCHASE")?),
+        row("PURCHASE_DIFFERS", number(&dear, "PURCHASE")?),
+        row("REFUND_MISSING", format!("subscription {}", never.id)),
+        row("REFUND_TOO_LARGE", number(&too_much, "REFUND")?),
+    ]);
+    assert_eq!((code, found(&report)), (1, planted), "{report}");
+    let owed = [
+        ("PURCHASE_TOO_MANY", "CREDIT", PRICE),
+        ("PURCHASE_DIFFERS", "CREDIT", 1000),
+        ("REFUND_MISSING", "CREDIT", PRICE),
+        ("REFUND_TOO_LARGE", "DEBIT", 500),
+    ];
+    for (kind, gives, amount) in owed {
+        let words = format!("\"kind\":\"{gives}\",\"amount\":{amount},");
+        let mend = mend_of(&report, kind);
+        assert!(mend.contains(&words), "{kind}: {mend}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_paid_again_after_it_was_taken_back_is_not_credited() -> Result<()> {
+    let scene = Scene::new().await?;
+    let taken_back = "update gateway_payments set standing = 'REVERSED', taken_back = credited";
+    scene.restores(taken_back)?;
+    let order = scene.till.sql("select order_id from payment_attempts")?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let uncredited = BTreeSet::from([("PAID_NOT_CREDITED".to_owned(), format!("order {order}"))]);
+    assert_eq!((code, found(&report)), (1, uncredited), "{report}");
+    assert!(mend_of(&report, "PAID_NOT_CREDITED").starts_with("GET /api/v1/admin/billing/payments?of="));
+    // Once somebody has dealt with it, it stands as it is.
+    scene.till.sql(
+        "insert into payment_findings (id, kind, subject, detail, found_at, settled_at)
+         select gen_random_uuid(), 'PAID_AFTER_REVERSAL', gateway_id, '{}', now(), now() from gateway_payments
+         on conflict (kind, subject) do update set settled_at = now()",
+    )?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    assert_eq!((code, found(&report).len()), (0, 0), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_what_was_paid_and_kept_back_nobody_is_told_to_credit_what_was_asked_for() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.till.gateway.set_notify(None);
+    let top_up = scene.till.top_up(&scene.ayu, 70_000).await?;
+    scene.till.pays(&top_up.id, Pays::Gopay)?;
+    let order = scene.till.order(&top_up.id)?;
+    scene.restores(&format!("update payment_attempts set amount = 7000000 where order_id = '{order}'"))?;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let kept_back = BTreeSet::from([("PAID_NOT_CREDITED".to_owned(), format!("order {order}"))]);
+    assert_eq!((code, found(&report)), (1, kept_back), "{report}");
+    let mend = mend_of(&report, "PAID_NOT_CREDITED");
+    let look = format!("GET /api/v1/admin/billing/payments?of={order};");
+    assert!(mend.starts_with(&look) && !mend.contains("adjustments"), "{mend}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_sold_and_what_was_paid_for_it_go_together() -> Result<()> {
     let scene = Scene::new().await?;
     let (unpaid, over) = (scene.sold(1).await?, scene.sold(2).await?);
@@ -250,7 +423,7 @@ async fn what_was_sold_and_what_was_paid_for_it_go_together() -> Result<()> {
         "update transactions set subscription_id = null, type = 'UPGRADE' where subscription_id = '{}' and type = 'PURCHASE'",
         unpaid.id
     );
-    scene.till.sql(&format!("begin; set local session_replication_role = replica; {elsewhere}; commit"))?;
+    scene.restores(&elsewhere)?;
     let refund = "insert into transactions (id, user_id, type, direction, amount, status, created_at) select gen_random_uuid(), user_id, 'REFUND', 'CREDIT', 1, 'PENDING', now() from subscriptions limit 1 returning id";
     let refund = scene.till.sql(refund)?.lines().next().unwrap_or_default().to_owned();
     let end = format!(
@@ -327,6 +500,117 @@ async fn a_sweep_has_the_cluster_told_again_where_that_is_safe() -> Result<()> {
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }
     stop.cancel();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sweep_tells_again_what_is_never_told_and_counts_what_does_not_come() -> Result<()> {
+    let scene = Scene::new().await?;
+    let [overtaken, failing, late, under_way] =
+        [scene.sold(1).await?, scene.sold(2).await?, scene.sold(3).await?, scene.sold(4).await?];
+    for one in [&overtaken, &failing, &late, &under_way] {
+        scene.restores(&format!(
+            "update subscriptions set desired_version = 5, applied_version = 4, decided_at = now() where id = '{}'",
+            one.id
+        ))?;
+        scene.kubernetes.put(resource(one, "large")).await;
+    }
+    let mut told = resource(&overtaken, "small");
+    told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!("7");
+    scene.kubernetes.put(told).await;
+    scene.till.sql(&format!("update subscriptions set failures = 1 where id = '{}'", failing.id))?;
+    scene.till.sql(&format!(
+        "update subscriptions set decided_at = now() - interval '3 minutes' where id = '{}'",
+        late.id
+    ))?;
+    let stop = CancellationToken::new();
+    let state = following(&scene, &stop).await?;
+    assert_eq!(sweep::sweep(&state).await?, 1);
+    let versions: Vec<String> = [&overtaken, &failing, &late, &under_way]
+        .into_iter()
+        .map(|one| scene.versions(one))
+        .collect::<Result<_>>()?;
+    assert_eq!(versions, ["8|4", "5|4", "5|4", "5|4"]);
+    let text = state.metrics.render(&state.db, &state.hasher, state.cluster.watches());
+    for (kind, count) in [("OVERTAKEN", 1), ("WRONG_PLAN", 2)] {
+        let line = format!("nakhoda_api_subscriptions_differing{{kind=\"{kind}\"}} {count}");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    stop.cancel();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_version_that_somebody_wrote_by_hand_is_taken_off_and_not_followed() -> Result<()> {
+    let scene = Scene::new().await?;
+    let sold = scene.sold(1).await?;
+    let absurd = i64::MAX - 1;
+    let mut told = resource(&sold, "small");
+    told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!(absurd.to_string());
+    scene.kubernetes.put(told).await;
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let words = format!(
+        "kubectl -n {} annotate serviceinstance {} nakhoda.dev/billing-version-",
+        sold.namespace, sold.name
+    );
+    assert_eq!((code, mend_of(&report, "OVERTAKEN")), (1, words), "{report}");
+    let id = sold.id.to_string();
+    let refused = scene.runs(&["subscription", "retell", &id, "--above", &absurd.to_string()]).await;
+    let refused = format!("{:#}", refused.err().context("it is refused")?);
+    assert!(
+        refused.contains("written it by hand") && refused.contains("nakhoda.dev/billing-version"),
+        "{refused}"
+    );
+    assert_eq!(scene.versions(&sold)?, "2|2");
+    scene.runs(&["subscription", "retell", &id, "--above", "7"]).await?;
+    assert_eq!(scene.versions(&sold)?, "8|2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_the_sweep_alone_what_an_old_database_has_forgotten_is_active_again() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.has_a_tenant().await;
+    let both = [scene.sold(1).await?, scene.sold(2).await?];
+    for (sold, minutes) in both.iter().zip([10, 600]) {
+        let mut told = resource(sold, "small");
+        told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!("3");
+        scene.kubernetes.put(told).await;
+        scene.restores_as_bought(sold, minutes)?;
+    }
+    let _api = scene.till.world.replica_on(scene.kubernetes.cluster()?).await?;
+    for sold in &both {
+        scene.is_active_again(sold).await?;
+    }
+    assert_eq!(scene.till.sql("select count(*) from transactions where type = 'REFUND'")?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_active_and_is_new_again_in_an_old_database_is_taken_up_and_not_given_up() -> Result<()> {
+    let scene = Scene::new().await?;
+    scene.has_a_tenant().await;
+    // Within its hour, and long after it.
+    let both = [scene.sold(1).await?, scene.sold(2).await?];
+    for (sold, minutes) in both.iter().zip([10, 600]) {
+        let mut told = resource(sold, "small");
+        told["metadata"]["annotations"]["nakhoda.dev/billing-version"] = json!("3");
+        scene.kubernetes.put(told).await;
+        scene.restores_as_bought(sold, minutes)?;
+    }
+    let (code, report) = scene.audit(&scene.till.gateway).await?;
+    let overtaken = both.iter().map(|sold| ("OVERTAKEN".to_owned(), format!("subscription {}", sold.id)));
+    assert_eq!((code, found(&report)), (1, overtaken.collect()), "{report}");
+    for one in report["differences"].as_array().unwrap() {
+        let mend = one["mend"].as_str().unwrap_or_default();
+        assert!(mend.ends_with("--above 3"), "{mend}");
+        scene.runs(&mend.split(' ').skip(1).collect::<Vec<_>>()).await?;
+    }
+    let _api = scene.till.world.replica_on(scene.kubernetes.cluster()?).await?;
+    for sold in &both {
+        scene.is_active_again(sold).await?;
+    }
+    assert_eq!(scene.till.sql("select count(*) from transactions where type = 'REFUND'")?, "0");
     Ok(())
 }
 

@@ -165,26 +165,28 @@ async fn a_plan_is_bought_or_deleted_and_never_both() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_plan_that_is_being_taken_away_is_sold_to_nobody_until_that_has_failed() -> Result<()> {
+async fn a_plan_that_is_being_taken_away_is_sold_to_nobody_until_that_is_refused() -> Result<()> {
     let shop = Shop::new().await?;
     let (ayu, database) = (shop.rich("ayu").await?, &shop.world.database);
-    let closed = || {
-        database.server.sql(&database.name, "select count(*) from plan_sales where closed_uid is not null")
-    };
-    // A replica that does not know it yet sells nothing of it.
-    let uid = shop.kubernetes.get("serviceplans", "free").await.unwrap()["metadata"]["uid"].clone();
-    let uid = uid.as_str().unwrap_or_default();
-    let close = format!("insert into plan_sales (plan, closed_uid) values ('free', '{uid}')");
-    database.server.sql(&database.name, &close)?;
+    let sql = |sql: &str| database.server.sql(&database.name, sql);
+    let closed = || sql("select count(*) from plan_closings");
+    // What is told after a time-out may have been done: nobody buys it, whatever a replica knows of it.
+    shop.kubernetes.refuse(Method::DELETE, "serviceplans", StatusCode::GATEWAY_TIMEOUT, 1).await;
+    assert_eq!(shop.deletes("free").await?.status, StatusCode::SERVICE_UNAVAILABLE);
     for answer in [shop.quote(&ayu, &json!({"plan": "free"})).await?, shop.orders(&ayu, "free").await?] {
         assert_eq!(
             (answer.status, &answer.body["errors"][0]["field"]),
             (StatusCode::UNPROCESSABLE_ENTITY, &json!("plan"))
         );
     }
-    // What the cluster refuses to delete is sold again.
-    shop.kubernetes.refuse(Method::DELETE, "serviceplans", StatusCode::INTERNAL_SERVER_ERROR, 1).await;
-    assert_eq!(shop.deletes("free").await?.status, StatusCode::SERVICE_UNAVAILABLE);
+    // Another who is refused reopens nothing that the first one may still have done.
+    shop.kubernetes.refuse(Method::DELETE, "serviceplans", StatusCode::FORBIDDEN, 2).await;
+    assert_eq!(shop.deletes("free").await?.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(closed()?.trim(), "1");
+    shop.quote(&ayu, &json!({"plan": "free"})).await?.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
+    // Long after that it is decided: it is there, and is sold again.
+    sql("update plan_closings set at = now() - interval '10 minutes'")?;
+    assert_eq!(shop.deletes("free").await?.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(closed()?.trim(), "0");
     shop.buys(&ayu, "again", &json!({"plan": "free"})).await?.expect(StatusCode::CREATED)?;
     Ok(())

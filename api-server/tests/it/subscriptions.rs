@@ -197,6 +197,26 @@ async fn a_purchase_is_paid_once_with_what_was_given_first_and_comes_back_where_
 }
 
 #[tokio::test]
+async fn buying_has_a_rate_for_each_customer() -> Result<()> {
+    let world = World::with(|settings| settings.http.rate_purchases_per_user = 3).await?;
+    let (ayu, budi) = (world.user("ayu").await?, world.user("budi").await?);
+    let asks =
+        async |user: &User, key: &str| world.api.post_once(user, PATH, key, &json!({"plan": "small"})).await;
+    for nth in 0..3 {
+        let answer = asks(&ayu, &format!("key-{nth}")).await?;
+        assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{:?}", answer.body);
+    }
+    let refused = asks(&ayu, "key-3").await?.expect(StatusCode::TOO_MANY_REQUESTS)?;
+    let wait: i64 = refused.header("retry-after").parse()?;
+    assert!((1..=20 * 60).contains(&wait), "{wait}");
+    assert_ne!(asks(&budi, "key-0").await?.status, StatusCode::TOO_MANY_REQUESTS);
+    world.clock.advance(SignedDuration::from_secs(wait));
+    let ayu = world.log_in(&ayu.email, PASSWORD).await?;
+    assert_ne!(asks(&ayu, "key-3").await?.status, StatusCode::TOO_MANY_REQUESTS);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_costs_nothing_is_had_with_an_empty_wallet_and_nothing_comes_back_of_it() -> Result<()> {
     let shop = Shop::new().await?;
     let ayu = shop.world.user("ayu").await?;

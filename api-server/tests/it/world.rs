@@ -225,6 +225,7 @@ fn settings(database: &Database, mail: &MailCatcher) -> Settings {
             rate_catalog_per_address: 100_000,
             rate_per_user: 100_000,
             rate_top_ups_per_user: 100_000,
+            rate_purchases_per_user: 100_000,
         },
         passwords: config::Passwords { argon2_memory_kib: 64, argon2_passes: 1, argon2_at_once: 4 },
         mail: config::Mail {

@@ -221,6 +221,14 @@ pub async fn top_ups(state: &State, user: Uuid) -> Result<(), Problem> {
     take(state, Limit::per_minute("top-ups", state.http.rate_top_ups_per_user), &user.to_string()).await
 }
 
+/// A user's purchases: whoever buys and cancels all the time gives the cluster no rest, and others no place.
+///
+/// # Errors
+/// As [`take`].
+pub async fn purchases(state: &State, user: Uuid) -> Result<(), Problem> {
+    take(state, Limit::per_hour("purchases", state.http.rate_purchases_per_user), &user.to_string()).await
+}
+
 /// Requests of one network that anybody may make: to log in, to register.
 ///
 /// # Errors

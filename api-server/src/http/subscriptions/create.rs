@@ -9,6 +9,7 @@ use crate::{
         body::Body,
         idempotency::{self, Begun, Key},
         problem::{self, Fields, Result},
+        rate,
     },
     money::Rupiah,
     subscriptions::buy::{self, Order},
@@ -68,7 +69,8 @@ impl CreateSubscription {
 }
 
 /// Buy: the first period is paid from the wallet at once, and the app is made. Its period begins when it is there for the first time; what is
-/// not there after an hour is given up, and all of the money comes back.
+/// not there after an hour is given up, and all of the money comes back. One customer may ask for 20 purchases an hour, repeats included, unless the
+/// installation says otherwise: what is beyond is answered 429, and nothing is bought.
 #[utoipa::path(
     post,
     path = "/subscriptions",
@@ -90,6 +92,7 @@ pub(super) async fn create(
 ) -> Result<Response> {
     let key = key.require()?;
     let order = body.value.read()?;
+    rate::purchases(&state, principal.user_id).await?;
     // Before the connection: whoever waits for this wallet holds none.
     let place = state.wallets.place(principal.user_id).await?;
     let mut once =

@@ -40,6 +40,7 @@ fn active() -> Subscription {
             applied_version: 2,
             applied_generation: Some(3),
             failures: 0,
+            decided_at: Some(at(1)),
         },
     }
 }
@@ -68,6 +69,7 @@ fn told() -> Resource {
         generation: 3,
         told: Some(2),
         made_at: Some(at(0)),
+        entitled_because: None,
     }
 }
 
@@ -140,6 +142,39 @@ fn what_runs_for_longer_than_that_or_by_another_plan_or_by_newer_words_is_told()
 }
 
 #[test]
+fn what_was_decided_a_moment_ago_is_on_its_way_until_it_fails_or_takes_two_minutes() {
+    let decided =
+        |failures| Crossing { desired_version: 3, decided_at: Some(at(100)), failures, ..active().crossing };
+    let row = |failures| Subscription { crossing: decided(failures), ..active() };
+    for not_yet in [
+        Resource { is_entitled: false, paid_until: None, suspend_at: None, ..told() },
+        Resource { plan: "large".into(), ..told() },
+        Resource { suspend_at: None, ..told() },
+    ] {
+        let kinds = |failures, minute| differs(&row(failures), std::slice::from_ref(&not_yet), minute);
+        assert_eq!((kinds(0, 101), kinds(0, 102).len(), kinds(1, 101).len()), (vec![], 1, 1), "{not_yet:?}");
+    }
+    // What is gone is on no way.
+    assert_eq!(differs(&row(0), &[], 101), [Kind::PaidNotRunning]);
+}
+
+#[test]
+fn of_what_waits_to_be_there_and_was_there_already_newer_words_are_told_and_nothing_else() {
+    let crossing = Crossing { desired_version: 1, ..Crossing::default() };
+    let older =
+        Subscription { status: Status::PendingDeployment, paid: None, periods: 0, crossing, ..active() };
+    let newer = Resource { told: Some(3), ..told() };
+    for minute in [10, 100] {
+        assert_eq!(differs(&older, std::slice::from_ref(&newer), minute), [Kind::Overtaken]);
+    }
+    let noted = Subscription { crossing: Crossing { uid: Some(UID), ..crossing }, ..older.clone() };
+    assert_eq!(differs(&noted, std::slice::from_ref(&newer), 100), [Kind::Overtaken]);
+    // What only says that it is this subscription's is not.
+    let elsewhere = Resource { name: "second".into(), ..newer };
+    assert_eq!(differs(&older, &[elsewhere], 10), [Kind::RunningNotPaid]);
+}
+
+#[test]
 fn what_is_over_is_held_then_fenced_then_gone() {
     let ending = ended(None);
     assert_eq!(differs(&ending, &[told()], 11), [], "the hold is on its way");
@@ -168,7 +203,17 @@ fn what_nobody_has_bought_is_told_where_it_runs_or_says_otherwise() {
     );
     let by_hand = Resource { is_bought: false, subscription: None, name: "by-hand".into(), ..told() };
     assert_eq!(differs(&row, &[told(), by_hand.clone()], 100), [Kind::RunningNotPaid]);
-    assert_eq!(differs(&row, &[told(), idle(by_hand)], 100), []);
+    assert_eq!(differs(&row, &[told(), idle(by_hand.clone())], 100), []);
+    let is_meant = |one: Resource| Resource { entitled_because: Some("a sample".into()), ..one };
+    assert_eq!(differs(&row, &[told(), is_meant(by_hand.clone())], 100), []);
+    assert_eq!(meant(&is_meant(by_hand.clone()), at(100)).map(|one| one.because), Some("a sample".into()));
+    assert_eq!(meant(&is_meant(idle(by_hand)), at(100)), None, "it does not run");
+    // Of what somebody has bought that says nothing.
+    let bought = is_meant(Resource { suspend_at: None, ..told() });
+    assert_eq!(
+        (differs(&row, std::slice::from_ref(&bought), 100), meant(&bought, at(100))),
+        (vec![Kind::RunningNotPaid], None)
+    );
     let second = Resource { uid: Some(Uuid::from_u128(8)), name: "second".into(), ..told() };
     assert_eq!(differs(&row, &[told(), second.clone()], 100), [Kind::RunningNotPaid]);
     assert_eq!(differs(&row, &[told(), idle(second.clone())], 100), [Kind::Orphan]);

@@ -11,10 +11,12 @@ use crate::{
         catalogue::{self, By},
     },
     http::problem::{Code, Problem},
+    random,
     state::State,
 };
 use crds::ServicePlan;
 use sqlx::{PgConnection, PgExecutor};
+use std::time::Duration;
 
 /// Joins those who buy a plan, until this transaction's end: alone where only so many are sold.
 ///
@@ -32,8 +34,12 @@ pub(super) async fn is_closed(db: impl PgExecutor<'_>, plan: &str, uid: &str) ->
     store::is_closed(db, plan, uid).await
 }
 
+/// How long a call to the cluster may be under way there, and much more: what was asked for before that is decided.
+const DECIDED: Duration = Duration::from_mins(5);
+
 /// Deletes a plan that was read, unless somebody has it. Not to be given up half-way: run it as a task of its own. Where nobody knows
-/// whether it is gone, it is not sold until somebody deletes it once more.
+/// whether it is gone, it is not sold until somebody deletes it once more: what the cluster refuses then is sold again, unless another has
+/// asked for it meanwhile.
 ///
 /// # Errors
 /// 409 where somebody has it; as [`catalogue::delete`].
@@ -48,14 +54,12 @@ pub async fn take_away(state: &State, found: &Found<ServicePlan>, by: &By) -> Re
         let detail = format!("It is in use: {sold} subscriptions have it. It can be retired.");
         return Err(Problem::with(Code::CatalogueInUse, detail));
     }
-    store::close(&mut *tx, plan, uid).await?;
+    let id = random::id(state.clock.now());
+    store::close(&mut *tx, id, plan, uid).await?;
     tx.commit().await?;
     let done = catalogue::delete(state, found, by).await;
-    if done.is_err() {
-        let now = Found::<ServicePlan>::find(&state.cluster, None, plan).await;
-        if now.is_ok_and(|now| now.is_some_and(|now| now.known.metadata.uid.as_deref() == Some(uid))) {
-            store::reopen(&state.db, plan, uid).await?;
-        }
+    if done.as_ref().is_err_and(|error| error.is_refused) {
+        store::reopen(&state.db, id, plan, uid, DECIDED.as_secs_f64()).await?;
     }
-    done
+    Ok(done?)
 }

@@ -52,6 +52,7 @@ struct Row {
     applied_version: i64,
     applied_generation: Option<i64>,
     failures: i32,
+    decided_at: Time,
 }
 
 fn decode(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
@@ -117,6 +118,7 @@ impl TryFrom<Row> for Subscription {
                 applied_version: row.applied_version,
                 applied_generation: row.applied_generation,
                 failures: row.failures,
+                decided_at: Some(row.decided_at.to_jiff()),
             },
             id: row.id,
             user_id: row.user_id,
@@ -140,7 +142,8 @@ macro_rules! subscriptions {
                     s.storage_bytes, s.auto_renew, s.status, s.created_at as \"created_at: Time\", s.periods, s.anchor_day,
                     s.period_start as \"period_start: Time\", s.paid_until as \"paid_until: Time\", s.ended_at as \"ended_at: Time\",
                     s.ended_by, s.refund_id, s.fenced_at as \"fenced_at: Time\", s.told_slow_at is not null as \"was_told_slow!\",
-                    s.alerted_at is not null as \"was_alerted!\", s.uid, s.desired_version, s.applied_version, s.applied_generation, s.failures
+                    s.alerted_at is not null as \"was_alerted!\", s.uid, s.desired_version, s.applied_version, s.applied_generation, s.failures,
+                    s.decided_at as \"decided_at: Time\"
              from subscriptions s " + $end
             $(, $value)*
         )

@@ -71,6 +71,7 @@ pub(super) fn about_billing() -> Vec<Case> {
     let (plain, paid) = (|part| change(instance("plain"), part), |part| change(instance("paid"), part));
     let of = |id: &str| json!({"metadata": {"labels": {"nakhoda.dev/subscription": id}}});
     let told = |version: &str| json!({"metadata": {"annotations": {"nakhoda.dev/billing-version": version}}});
+    let because = |why: &str| json!({"metadata": {"annotations": {"nakhoda.dev/entitled-because": why}}});
     let sold = |part: serde_json::Value| {
         let mut sold = order("new", json!({}));
         sold["metadata"] = part["metadata"].clone();
@@ -86,7 +87,10 @@ pub(super) fn about_billing() -> Vec<Case> {
         Tenant.may_not("hides it from billing", paid(json!({"metadata": {"labels": {"nakhoda.dev/subscription": null}}})), "nakhoda.dev/subscription"),
         Tenant.may_not("says that billing told more", paid(told("9")), "nakhoda.dev/billing-version"),
         Tenant.may_not("forgets what billing told", paid(json!({"metadata": {"annotations": null}})), "nakhoda.dev/billing-version"),
+        Tenant.may_not("says why it runs without billing", paid(because("mine")), "nakhoda.dev/entitled-because"),
+        Tenant.may_not("orders one that runs without billing", create(new(), sold(because("mine"))), "nakhoda.dev/entitled-because"),
         Entitler.may("says what it told", paid(told("9"))),
+        Entitler.may("says why it runs without billing", plain(because("a sample"))),
         ApiServer.may("makes what was bought", create(new(), sold(of("a")))),
         ApiServer.may("says whose it is", plain(of("a"))),
     ]

@@ -245,19 +245,59 @@ fn what_is_up_and_not_initialized_is_not_available_yet() {
 #[test]
 fn what_the_api_server_refuses_for_good_is_said_and_stalls() {
     let fetched = with(Wanted::Running, None);
-    let order = Box::new(fixtures::order(&fetched).unwrap());
-    let refused = Some(Refused { reason: "Rejected", message: "no".into() });
-    let outcome = Outcome::Built {
-        order,
+    let said = status(&fetched, &[], &refused(&fetched), fixtures::settings(), fixtures::now());
+    assert_eq!(row(&said), (Phase::Failed, "False", "False", Some("Rejected")));
+    assert!(is(&said, conditions::STALLED));
+}
+
+#[test]
+fn what_is_up_is_available_for_the_first_time_though_a_part_of_it_is_refused() {
+    let up = [workload(1, 1), pod(), volume(true)];
+    let said = |wanted, children: &[Arc<Child>]| {
+        let fetched = with(wanted, None);
+        status(&fetched, children, &refused(&fetched), fixtures::settings(), fixtures::now())
+    };
+    let serves = said(Wanted::Running, &up);
+    assert_eq!(row(&serves), (Phase::Degraded, "False", "True", Some("Rejected")));
+    assert!(is(&serves, conditions::STALLED));
+    let not_all = said(Wanted::Running, &[workload(2, 1), pod(), volume(true)]);
+    assert_eq!(row(&not_all), (Phase::Failed, "False", "False", Some("Rejected")));
+    for off in [Wanted::Stopped, Wanted::Suspended] {
+        assert_eq!(row(&said(off, &up)).2, "False", "its pods only end still");
+    }
+}
+
+#[test]
+fn what_is_up_and_not_initialized_is_not_available_though_a_part_of_it_is_refused() {
+    let mut fetched = fixtures::fetched("ghost", Wanted::Running);
+    let names: Vec<String> =
+        fetched.template.iter().flat_map(|one| &one.spec.components).map(|one| one.name.clone()).collect();
+    let up = names.iter().map(|name| {
+        let mut one = (*workload(1, 1)).clone();
+        one.component = Some(name.clone());
+        Arc::new(one)
+    });
+    let up: Vec<Arc<Child>> = up.collect();
+    let is_available = |fetched: &Fetched| {
+        let said = status(fetched, &up, &refused(fetched), fixtures::settings(), fixtures::now());
+        is(&said, conditions::AVAILABLE)
+    };
+    assert!(!is_available(&fetched));
+    let before = ServiceInstanceStatus { initialized: true, ..ServiceInstanceStatus::default() };
+    Arc::make_mut(&mut fetched.instance).status = Some(before);
+    assert!(is_available(&fetched));
+}
+
+/// A part of it is refused for good.
+fn refused(fetched: &Fetched) -> Outcome {
+    Outcome::Built {
+        order: Box::new(fixtures::order(fetched).unwrap()),
         credentials: None,
         volumes: 1,
         blocked: false,
-        refused,
+        refused: Some(Refused { reason: "Rejected", message: "no".into() }),
         rollout: Rollout::UpToDate,
-    };
-    let said = status(&fetched, &[], &outcome, fixtures::settings(), fixtures::now());
-    assert_eq!(row(&said), (Phase::Failed, "False", "False", Some("Rejected")));
-    assert!(is(&said, conditions::STALLED));
+    }
 }
 
 #[test]

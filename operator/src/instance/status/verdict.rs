@@ -176,9 +176,17 @@ impl Verdict {
         verdict
     }
 
+    /// What a part was refused for stalls it. What is up serves all the same, also for the first time: a host that can't be had keeps no
+    /// app from being available that runs.
     pub(super) fn refused(refused: &Refused, parts: &Parts<'_>, before: &ServiceInstanceStatus) -> Self {
         let verdict = Self::of(Phase::Failed, false, refused.reason, &refused.message).stuck();
-        if parts.serves_now() { verdict.still_serving(parts.children, before) } else { verdict }
+        if parts.all_serve() && parts.is_initialized() && parts.order.power.is_on() {
+            verdict.serving_all_the_same()
+        } else if parts.serves_now() {
+            verdict.still_serving(parts.children, before)
+        } else {
+            verdict
+        }
     }
 
     pub(super) fn built(
