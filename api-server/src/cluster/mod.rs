@@ -25,13 +25,41 @@ const AWAY: &str = "The cluster can't be asked right now.";
 /// How many calls may be under way: a cluster that hangs must not fill this process.
 const AT_ONCE: usize = 64;
 
+/// How long a question to whoever measures may take, and how many may be under way. Another program answers these, behind the API server:
+/// where that hangs, every other call has its places still.
+const MEASURING: Duration = Duration::from_secs(2);
+const MEASURED_AT_ONCE: usize = 16;
+
 /// The way to the cluster.
 pub struct Cluster {
     client: Option<Client>,
-    calls: Semaphore,
+    calls: Lane,
+    measuring: Lane,
     /// For watches, which are silent for longer than a call may last.
     watching: Option<Client>,
     watches: Watches,
+}
+
+/// Calls of a kind: so many at once, each for so long.
+struct Lane {
+    places: Semaphore,
+    bound: Duration,
+}
+
+impl Lane {
+    fn new(at_once: usize, bound: Duration) -> Self {
+        Self { places: Semaphore::new(at_once), bound }
+    }
+
+    /// What a call comes to; the wait for a place counts, too.
+    async fn run<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+        let bounded = async {
+            let _place = self.places.acquire().await;
+            call.await
+        };
+        let done = tokio::time::timeout(self.bound, bounded).await.map_err(|_| CallError::TimedOut)?;
+        done.map_err(|error| CallError::Kube(Box::new(error)))
+    }
 }
 
 impl std::fmt::Debug for Cluster {
@@ -70,7 +98,13 @@ pub enum CallError {
 impl Cluster {
     /// None: whatever needs one answers that it is not there.
     pub fn none() -> Self {
-        Self { client: None, calls: Semaphore::new(0), watching: None, watches: Watches::new(false) }
+        Self::with(None, None)
+    }
+
+    fn with(client: Option<Client>, watching: Option<Client>) -> Self {
+        let watches = Watches::new(client.is_some());
+        let (calls, measuring) = (Lane::new(AT_ONCE, CALL), Lane::new(MEASURED_AT_ONCE, MEASURING));
+        Self { client, calls, measuring, watching, watches }
     }
 
     /// The one that the environment names: `KUBECONFIG`, or the pod's own.
@@ -93,7 +127,7 @@ impl Cluster {
         let watching = Some(Client::try_from(config.clone()).map_err(Box::new)?);
         config.read_timeout = Some(CALL);
         let client = Some(Client::try_from(config).map_err(Box::new)?);
-        Ok(Self { client, calls: Semaphore::new(AT_ONCE), watching, watches: Watches::new(true) })
+        Ok(Self::with(client, watching))
     }
 
     /// Whether there is one.
@@ -112,12 +146,16 @@ impl Cluster {
         call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
     ) -> Result<T, CallError> {
         let client = self.client.clone().ok_or(CallError::NoCluster)?;
-        let bounded = async {
-            let _place = self.calls.acquire().await;
-            call(client).await
-        };
-        let done = tokio::time::timeout(CALL, bounded).await.map_err(|_| CallError::TimedOut)?;
-        done.map_err(|error| CallError::Kube(Box::new(error)))
+        self.calls.run(Box::pin(call(client))).await
+    }
+
+    /// Asks whoever measures, in places of its own: see [`MEASURING`].
+    pub(crate) async fn measure<T>(
+        &self,
+        call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
+    ) -> Result<T, CallError> {
+        let client = self.client.clone().ok_or(CallError::NoCluster)?;
+        self.measuring.run(Box::pin(call(client))).await
     }
 }
 

@@ -42,6 +42,8 @@ struct Kept {
     forbidden: BTreeSet<String>,
     /// What is refused the next times: method, kind, status, how often.
     refused: Vec<(Method, String, StatusCode, usize)>,
+    /// Kinds of which nothing is ever answered.
+    hanging: BTreeSet<String>,
     /// How often each was asked for: method and kind.
     asked: BTreeMap<(String, String), usize>,
 }
@@ -122,6 +124,16 @@ impl Kubernetes {
     /// Refuses a method on a kind so many times.
     pub async fn refuse(&self, method: Method, plural: &str, code: StatusCode, times: usize) {
         self.kept.lock().await.refused.push((method, plural.to_owned(), code, times));
+    }
+
+    /// Takes every question about a kind and answers none, or answers again from now on.
+    pub async fn hang(&self, plural: &str, hangs: bool) {
+        let mut kept = self.kept.lock().await;
+        if hangs {
+            kept.hanging.insert(plural.to_owned())
+        } else {
+            kept.hanging.remove(plural)
+        };
     }
 
     /// How often a method was asked for on a kind.
@@ -295,21 +307,27 @@ fn status(code: StatusCode, reason: &str, causes: &Value) -> Response {
     (code, Json(body)).into_response()
 }
 
+/// The namespace that a path names, and what of it.
+fn place_in(path: &str) -> (&str, Vec<&str>) {
+    // Kubernetes' own kinds have no group.
+    let group = if path.starts_with("/api/") { 3 } else { 4 };
+    let parts: Vec<&str> = path.split('/').skip(group).collect();
+    let (namespace, rest) = match &parts[..] {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+        rest => ("", rest),
+    };
+    let is_usage = path.starts_with("/apis/metrics.k8s.io/");
+    (namespace, if is_usage { vec!["podmetrics"] } else { rest.to_vec() })
+}
+
 async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let sent = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
     let query: BTreeMap<String, String> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    // Kubernetes' own kinds have no group.
-    let group = if parts.uri.path().starts_with("/api/") { 3 } else { 4 };
-    let path: Vec<&str> = parts.uri.path().split('/').skip(group).collect();
-    let (namespace, rest) = match &path[..] {
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
-        rest => ("", rest),
-    };
-    let is_usage = parts.uri.path().starts_with("/apis/metrics.k8s.io/");
-    let rest = if is_usage { &["podmetrics"][..] } else { rest };
+    let (namespace, rest) = place_in(parts.uri.path());
+    let rest = &rest[..];
     let mut kept = this.kept.lock().await;
     if kept.is_away {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));
@@ -317,6 +335,10 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
     let kind = rest.first().copied().unwrap_or_default();
     if let Some((code, reason, causes)) = kept.refuses(&parts.method, namespace, kind) {
         return status(code, reason, &causes);
+    }
+    if kept.hanging.contains(kind) {
+        drop(kept);
+        return std::future::pending().await;
     }
     let dry_run = query.contains_key("dryRun");
     let done = match (&parts.method, rest) {

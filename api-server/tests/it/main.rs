@@ -32,6 +32,7 @@ mod sign_in;
 mod subscriptions;
 mod till;
 mod top_ups;
+mod usage;
 mod wallet;
 mod watches;
 mod world;
