@@ -165,6 +165,17 @@ impl CallError {
         self.status().is_some_and(|status| status.code == code)
     }
 
+    /// Whether the API server itself can't be reached: neither an answer of its own, nor silence, which may be somebody's behind it.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::NoCluster => true,
+            Self::TimedOut => false,
+            Self::Kube(error) => {
+                matches!(**error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::Auth(_))
+            }
+        }
+    }
+
     /// What the API server says, where it is that which says no.
     fn status(&self) -> Option<&Status> {
         match self {

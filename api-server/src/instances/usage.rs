@@ -40,6 +40,8 @@ pub enum Missing {
     NoSource,
     /// Whoever measures is in trouble.
     Failing,
+    /// The cluster can't be asked.
+    Away,
     /// It was not measured yet: it has just begun to run, or does not run.
     NotMeasured,
 }
@@ -78,7 +80,7 @@ impl Readings {
         }
         let reading = ask(cluster, namespace, uid).await;
         let now = Instant::now();
-        if reading != Err(Missing::Failing) {
+        if !matches!(reading, Err(Missing::Failing | Missing::Away)) {
             *self.worked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
         *slot = Some((reading, now));
@@ -115,7 +117,7 @@ async fn ask(cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
         Ok(found) => sum(found.items.iter().map(|pod| &pod.data)).ok_or(Missing::NotMeasured),
         Err(error) => {
             let missing = means(&error);
-            if missing == Missing::Failing {
+            if missing != Missing::NoSource {
                 tracing::warn!(%error, "what an app uses can't be read");
             }
             Err(missing)
@@ -125,8 +127,11 @@ async fn ask(cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
 
 fn means(error: &CallError) -> Missing {
     // The group is not served at all; or it is registered, and nobody answers for it.
-    let is_absent = error.is(404) || error.is(503) || matches!(error, CallError::NoCluster);
-    if is_absent { Missing::NoSource } else { Missing::Failing }
+    if error.is(404) || error.is(503) {
+        return Missing::NoSource;
+    }
+    // Silence is Failing: of an API server that is silent itself the watches tell.
+    if error.is_unreachable() { Missing::Away } else { Missing::Failing }
 }
 
 /// The sum of some `PodMetrics`; none where there are none.
