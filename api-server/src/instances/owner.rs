@@ -81,7 +81,14 @@ fn changeable(own: &Own) -> Result<&ServiceInstance, Problem> {
     let is_told = own.row.as_ref().is_none_or(|row| row.crossing.applied_version > 0);
     let resource = own.resource.as_deref().filter(|_| is_told);
     let resource = resource.ok_or_else(|| {
-        Problem::with(Code::InstanceNotReady, "The app is being made: come back in some seconds.")
+        // What stands in the way of its being made, or has taken it away, is no matter of seconds.
+        let cause = why::ranked(own.known()).into_iter().next();
+        let cause = cause.filter(|why| own.resource.is_none() && why.reason != why::ORDERED);
+        let detail = cause.map_or_else(
+            || "The app is being made: come back in some seconds.".to_owned(),
+            |why| why.message,
+        );
+        Problem::with(Code::InstanceNotReady, detail)
     })?;
     if resource.metadata.deletion_timestamp.is_some() {
         return Err(Problem::new(Code::InstanceEnding));
@@ -95,8 +102,8 @@ fn held(resource: &ServiceInstance) -> Option<Why> {
         resource.spec.holds.as_ref().is_some_and(|holds| {
             [&holds.billing, &holds.admin, &holds.abuse].into_iter().any(Option::is_some)
         });
-    let is_suspended = why::phase(Some(resource)) == Phase::Suspended;
-    let first = why::ranked(Some(resource)).into_iter().next();
+    let is_suspended = why::phase(resource.into()) == Phase::Suspended;
+    let first = why::ranked(resource.into()).into_iter().next();
     if is_held || is_suspended { first } else { None }
 }
 

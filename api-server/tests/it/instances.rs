@@ -1,7 +1,7 @@
 //! One's apps as they run, over HTTP.
 
 use anyhow::{Context as _, Result, ensure};
-use crds::labels;
+use crds::{labels, names};
 use e2e::wait::until;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -110,6 +110,67 @@ async fn what_was_made_by_hand_is_beside_it_and_all_of_it_is_its_owners_alone() 
         json!(["oldoldoldold", "PURGE_ORDERED"])
     );
     assert_eq!(platform.api.get_as(&budi, "/retained").await?.body, json!({"items": []}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_deletes_in_the_cluster_says_so_and_not_that_it_is_about_to_be_made() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let bought = platform.runs(&ayu).await?;
+    platform.kubernetes.delete("serviceinstances", &bought.namespace, &bought.name).await;
+    let gone = platform.shows(&ayu, &bought, |now| now["generation"].is_null()).await?;
+    assert_eq!(
+        json!([gone["why"]["reason"], gone["why"]["acts"], gone["phase"]]),
+        json!(["Vanished", "ADMINISTRATOR", "FAILED"])
+    );
+    let health = platform.api.get_as(&ayu, &format!("{}/health", bought.path())).await?.body;
+    assert_eq!(json!([health["verdict"], health["reasons"]]), json!(["FAILED", [gone["why"]]]));
+    let failed = platform.api.get_as(&ayu, "/instances?phase=FAILED").await?.body;
+    assert_eq!(failed["items"][0]["id"], json!(bought.id));
+    let refused = platform.verb(&ayu, &bought, "start", &json!({})).await?.expect(StatusCode::CONFLICT)?;
+    assert_eq!((refused.code(), &refused.body["detail"]), ("instance.not_ready", &gone["why"]["message"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cant_be_made_says_what_is_in_the_way() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let order = json!({"plan": "free"});
+    let bought = platform.api.post_once(&ayu, PATH, "buy", &order).await?.expect(StatusCode::CREATED)?.body;
+    let (path, tenant) =
+        (format!("/instances/{}", bought["id"].as_str().context("an id")?), names::tenant_of_user(&ayu.id));
+    let is_said = async |reason: &str| {
+        until("it to be said", BOUND, async || {
+            let now = platform.api.get_as(&ayu, &path).await?.expect(StatusCode::OK)?.body;
+            Ok((now["why"]["reason"] == reason).then_some(now))
+        })
+        .await
+    };
+    is_said("Ordered").await?;
+    let mut made = until("the tenant to be asked for", BOUND, async || {
+        Ok(platform.kubernetes.get("tenantquotas", &tenant).await)
+    })
+    .await?;
+    let taken = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "NamespaceTaken",
+        "message": "The namespace is taken.", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    platform.kubernetes.set_status("tenantquotas", "", &tenant, taken).await;
+    let waits = is_said("NamespaceTaken").await?;
+    assert_eq!(
+        waits["why"],
+        json!({"reason": "NamespaceTaken", "message": "The namespace is taken.", "acts": "ADMINISTRATOR", "since": "2026-01-01T00:00:00Z"})
+    );
+    let health = platform.api.get_as(&ayu, &format!("{path}/health")).await?.body;
+    assert_eq!(health["verdict"], "FAILED");
+    let refused = platform.api.send_as(&ayu, Method::PATCH, &path, &json!({"keep_for": "7d"})).await?;
+    assert_eq!(
+        (refused.expect(StatusCode::CONFLICT)?.body["code"].clone(), waits["phase"].clone()),
+        (json!("instance.not_ready"), json!("PENDING"))
+    );
+    made["spec"]["owner"] = json!("somebody-else");
+    platform.kubernetes.put(made).await;
+    is_said("TenantOfAnother").await?;
     Ok(())
 }
 

@@ -50,7 +50,7 @@ impl Filter {
     fn has(&self, own: &Own, shown: &SummaryView) -> bool {
         let Self { phase, plan, service, q } = self;
         let words = q.as_deref().unwrap_or_default().to_lowercase();
-        phase.is_none_or(|phase| phase == why::phase(own.resource.as_deref()).into())
+        phase.is_none_or(|phase| phase == why::phase(own.known()).into())
             && plan.as_ref().is_none_or(|plan| plan == shown.plan())
             && service.as_ref().is_none_or(|service| Some(service.as_str()) == shown.service())
             && words.split_whitespace().all(|word| shown.text().contains(word))

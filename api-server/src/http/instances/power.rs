@@ -66,7 +66,7 @@ impl PowerView {
             power_state: resource.spec.power_state.into(),
             restarted_at: super::parts::time(resource.spec.restarted_at.as_ref()),
             generation: resource.metadata.generation.unwrap_or_default(),
-            phase: why::phase(Some(resource)).into(),
+            phase: why::phase(resource.into()).into(),
         }
     }
 }

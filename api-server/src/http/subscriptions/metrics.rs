@@ -127,7 +127,8 @@ impl Known {
         if state.cluster.watches().instances.is_stale() {
             return Self { phase: None, urls, usage: Err(MissingView::ClusterAway) };
         }
-        let phase = (resource.is_some() || row.end.is_none()).then(|| why::phase(resource.as_deref()).into());
+        let known = why::Known { row: Some(row), resource: resource.as_deref(), tenant: None };
+        let phase = (resource.is_some() || row.end.is_none()).then(|| why::phase(known).into());
         let usage = match resource.as_deref() {
             Some(resource) => measured(state, resource).await,
             None => Err(MissingView::NotThere),
@@ -138,7 +139,7 @@ impl Known {
 
 async fn measured(state: &state::State, resource: &ServiceInstance) -> Result<Usage, MissingView> {
     let does_not_run = [instance::Phase::Pending, instance::Phase::Stopped, instance::Phase::Suspended];
-    if does_not_run.contains(&why::phase(Some(resource))) {
+    if does_not_run.contains(&why::phase(resource.into())) {
         return Err(MissingView::NotRunning);
     }
     let metadata = &resource.metadata;
