@@ -151,7 +151,11 @@ async fn run(
     let mut managers =
         found.metadata.managed_fields.iter().flatten().filter_map(|one| one.manager.as_deref());
     if !managers.any(|manager| manager == managers::OWNER) {
-        let own = json!({"displayName": row.name, "parameters": row.parameters, "retention": {"keepFor": KEEP_FOR}});
+        let mut own = json!({"displayName": row.name, "retention": {"keepFor": KEEP_FOR}});
+        // Whoever says that there are none would have a say in all that others set.
+        if !row.parameters.is_empty() {
+            own["parameters"] = json!(row.parameters);
+        }
         to.change(managers::OWNER, own).await?;
     } else if found.spec.display_name.as_deref() != Some(&row.name) {
         owner::rename(cluster, row, &namespace).await?;

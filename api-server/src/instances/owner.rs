@@ -131,7 +131,8 @@ pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<Serv
     Box::pin(write(state, own, |_| Ok(changes.clone()), verb.actions(), by)).await
 }
 
-/// Changes fields of what its owner decides, as they follow from what is there at the moment; null takes one away. Not to be given up
+/// Changes fields of what its owner decides, as they follow from what is there at the moment; null takes one away, and of the settings
+/// those that are named. Not to be given up
 /// half-way: run it as a task of its own.
 ///
 /// # Errors
@@ -147,6 +148,11 @@ pub async fn change(
     Box::pin(write(state, own, changes, actions, by)).await
 }
 
+/// Settings are named one by one: another tool may manage some of them.
+fn place<'a>(namespace: &'a str, name: &'a str, take_over: bool) -> Place<'a> {
+    Place { manager: OWNER, namespace: Some(namespace), name, take_over, by_entry: &["parameters"] }
+}
+
 async fn write(
     state: &State,
     own: &Own,
@@ -155,7 +161,7 @@ async fn write(
     by: &By,
 ) -> Result<ServiceInstance, Problem> {
     let ((namespace, name), id) = (own.place(), own.id.to_string());
-    let place = Place { manager: OWNER, namespace: Some(&namespace), name: &name, take_over: by.take_over };
+    let place = place(&namespace, &name, by.take_over);
     let told = Told { actor: &by.actor, reason: None, actions, entity_type: "instance", entity_id: &id };
     for _ in 0..TRIES {
         let found = match Found::<ServiceInstance>::find(&state.cluster, place.namespace, place.name).await {
@@ -188,7 +194,7 @@ async fn write(
 /// Where the cluster is away.
 pub async fn rename(cluster: &Cluster, row: &Subscription, namespace: &str) -> Result<(), CrossingError> {
     let name = row.resource_name();
-    let place = Place { manager: OWNER, namespace: Some(namespace), name: &name, take_over: false };
+    let place = place(namespace, &name, false);
     let changes = Map::from_iter([("displayName".to_owned(), json!(row.name))]);
     let renamed = async {
         let found = Found::<ServiceInstance>::find(cluster, place.namespace, place.name).await?;

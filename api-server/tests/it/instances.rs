@@ -1,7 +1,7 @@
 //! One's apps as they run, over HTTP.
 
 use anyhow::{Context as _, Result, ensure};
-use crds::{labels, names};
+use crds::{labels, managers, names};
 use e2e::wait::until;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -339,6 +339,38 @@ async fn settings_are_changed_within_what_the_app_allows_and_a_new_name_reaches_
         (&list.expect(StatusCode::OK)?.body["items"], &detail["transactions"]),
         (&json!([]), &json!([]))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_setting_that_another_tool_manages_stays_its_own_when_others_are_changed() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let bought = platform.runs(&ayu).await?;
+    let change = async |body: &Value| platform.api.send_as(&ayu, Method::PATCH, &bought.path(), body).await;
+    let owners = async || {
+        let said =
+            platform.kubernetes.said("serviceinstances", &bought.namespace, &bought.name, managers::OWNER);
+        said.await["f:parameters"].clone()
+    };
+    assert_eq!(owners().await, Value::Null);
+    platform.kubernetes.set_parameters(&bought.namespace, &bought.name, &[("locale", "en")]).await;
+    let changed = change(&json!({"parameters": {"title": "Hello"}})).await?.expect(StatusCode::OK)?.body;
+    assert_eq!(changed["parameters"], json!({"title": "Hello", "locale": "en"}));
+    assert_eq!(owners().await, json!({"f:title": {}}));
+    // Named as it is beside one that changes it is left where it is, too.
+    let body = json!({"parameters": {"title": "Bye", "locale": "en"}});
+    change(&body).await?.expect(StatusCode::OK)?;
+    assert_eq!(owners().await, json!({"f:title": {}}));
+    platform
+        .kubernetes
+        .set_parameters(&bought.namespace, &bought.name, &[("locale", "en"), ("title", "Theirs")])
+        .await;
+    let refused = change(&json!({"parameters": {"title": "Mine"}})).await?.expect(StatusCode::CONFLICT)?;
+    let detail = refused.body["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("spec.parameters.title") && detail.contains("gitops"), "{detail}");
+    let refused = change(&json!({"parameters": {"title": null}})).await?.expect(StatusCode::CONFLICT)?;
+    assert_eq!(refused.code(), "resource.managed_elsewhere");
     Ok(())
 }
 

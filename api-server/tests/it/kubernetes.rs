@@ -159,6 +159,31 @@ impl Kubernetes {
         self.wake.send_replace(kept.version);
     }
 
+    /// Lets another manager set parameters of an app, beside those that are there.
+    pub async fn set_parameters(&self, namespace: &str, name: &str, set: &[(&str, &str)]) {
+        let mut kept = self.kept.lock().await;
+        let place = ("serviceinstances".to_owned(), namespace.to_owned(), name.to_owned());
+        let mut object = kept.objects[&place].clone();
+        for (parameter, value) in set {
+            object["spec"]["parameters"][*parameter] = json!(value);
+        }
+        let said: Map<String, Value> =
+            set.iter().map(|(parameter, _)| (format!("f:{parameter}"), json!({}))).collect();
+        let entry = json!({"manager": "gitops", "operation": "Apply", "fieldsType": "FieldsV1",
+            "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": {"f:parameters": said}}});
+        object["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+        kept.put(object);
+        self.wake.send_replace(kept.version);
+    }
+
+    /// What a manager has said of the spec of an object, as its managed fields have it.
+    pub async fn said(&self, plural: &str, namespace: &str, name: &str, manager: &str) -> Value {
+        let object = self.get_in(plural, namespace, name).await.unwrap_or_default();
+        let mut all = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+        all.find(|entry| entry["manager"] == manager)
+            .map_or(Value::Null, |entry| entry["fieldsV1"]["f:spec"].clone())
+    }
+
     /// Lets another manager have a field of an object's spec.
     pub async fn give_away(&self, name: &str, field: &str) {
         self.kept.lock().await.foreign.insert((name.to_owned(), field.to_owned()));
@@ -282,10 +307,19 @@ impl Kept {
                 && !fields.contains_key(field)
                 && !is_foreign(field)
         };
+        let parameters =
+            merge_parameters(&object["spec"]["parameters"], fields.get("parameters"), &own, &others);
+        let parameters =
+            parameters.map_err(|conflicts| refusal(StatusCode::CONFLICT, "Conflict", &conflicts))?;
         let spec = object["spec"].as_object().cloned().unwrap_or_default();
         let stays = spec.into_iter().filter(|(field, _)| !is_left_out(field));
         object["spec"] = stays.chain(fields.clone()).collect();
-        let ours: Map<String, Value> = fields.keys().map(|field| (format!("f:{field}"), json!({}))).collect();
+        // Those of a template are a list, which is one thing.
+        if let Some(spec) = object["spec"].as_object_mut().filter(|_| place.0 == "serviceinstances") {
+            spec.remove("parameters");
+            spec.extend(parameters.map(|all| ("parameters".to_owned(), all)));
+        }
+        let ours = said_of(fields);
         let entry = json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1",
             "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}});
         object["metadata"]["managedFields"] = others.into_iter().chain([entry]).collect();
@@ -295,6 +329,48 @@ impl Kept {
         }
         Ok(if dry_run { object } else { self.put(object) })
     }
+}
+
+/// The set of fields that somebody says who sends these; of parameters each is one.
+fn said_of(fields: &Map<String, Value>) -> Value {
+    let below = |field: &str, value: &Value| -> Map<String, Value> {
+        let entries = value.as_object().filter(|_| field == "parameters").into_iter().flatten();
+        entries.map(|(name, _)| (format!("f:{name}"), json!({}))).collect()
+    };
+    fields.iter().map(|(field, value)| (format!("f:{field}"), json!(below(field, value)))).collect()
+}
+
+/// Of parameters each is somebody's: those that are sent take their place beside those of others, and those that this manager says no more
+/// go. None where none are left.
+fn merge_parameters(
+    old: &Value,
+    sent: Option<&Value>,
+    own: &[Value],
+    others: &[Value],
+) -> Result<Option<Value>, Value> {
+    let sent = sent.and_then(Value::as_object).cloned().unwrap_or_default();
+    let old = old.as_object().cloned().unwrap_or_default();
+    let of = |entries: &[Value], name: &str| {
+        let said =
+            |entry: &&Value| entry["fieldsV1"]["f:spec"]["f:parameters"].get(format!("f:{name}")).is_some();
+        entries.iter().find(said).map(|entry| text(entry, "/manager").to_owned())
+    };
+    let conflicts = sent.iter().filter(|(name, value)| old.get(*name).is_some_and(|now| now != *value));
+    let conflicts: Vec<Value> = conflicts
+        .filter_map(|(name, _)| {
+            let manager = of(others, name)?;
+            Some(json!({"reason": "FieldManagerConflict", "field": format!(".spec.parameters.{name}"),
+                "message": format!("conflict with {manager:?}")}))
+        })
+        .collect();
+    if !conflicts.is_empty() {
+        return Err(json!(conflicts));
+    }
+    let is_left_out =
+        |name: &str| of(own, name).is_some() && of(others, name).is_none() && !sent.contains_key(name);
+    let stays = old.into_iter().filter(|(name, _)| !is_left_out(name));
+    let all: Map<String, Value> = stays.chain(sent.clone()).collect();
+    Ok((!all.is_empty()).then_some(Value::Object(all)))
 }
 
 fn refusal(code: StatusCode, reason: &'static str, causes: &Value) -> Refusal {

@@ -61,12 +61,8 @@ pub(super) struct ChangeInstance {
     take_over: bool,
 }
 
-/// Its settings as they would be, checked against what its template allows. What is fixed once it was made stays as it is.
-fn parameters(
-    state: &state::State,
-    resource: &ServiceInstance,
-    changed: &Settings,
-) -> Result<BTreeMap<String, String>> {
+/// Checks its settings as they would be against what its template allows. What is fixed once it was made stays as it is.
+fn check(state: &state::State, resource: &ServiceInstance, changed: &Settings) -> Result<()> {
     let wrong = |says: String| Problem::field(Code::Invalid, "parameters", says);
     if changed.len() > MOST {
         return Err(wrong(format!("has more than {MOST} entries")));
@@ -85,7 +81,7 @@ fn parameters(
     let service = service.or_else(|| Some(plans.named(&resource.spec.plan_ref)?.spec.template_ref.clone()));
     let service = service.unwrap_or_default();
     // Without its template nothing can be said of it; the operator says so.
-    let Some(template) = templates.named(&service) else { return Ok(after) };
+    let Some(template) = templates.named(&service) else { return Ok(()) };
     let declared = &template.spec.parameters;
     let value = |name: &str, default: Option<&String>| before.get(name).or(default).cloned();
     let fixed = declared
@@ -94,7 +90,7 @@ fn parameters(
         .filter_map(|one| Some((one.name.clone(), value(&one.name, one.default.as_ref())?)));
     values::check(declared, &after, &fixed.collect())
         .map_err(|says| wrong(format!("can't be accepted: {says}")))?;
-    Ok(after)
+    Ok(())
 }
 
 /// What is changed of its settings.
@@ -174,8 +170,10 @@ pub(super) async fn change(
     let done = tokio::spawn(async move {
         let changed = |resource: &ServiceInstance| {
             let mut all = Changes(others.0.clone());
-            let settings = settings.as_ref().map(|changed| parameters(&writer, resource, changed));
-            all.set("parameters", settings.transpose()?)?;
+            if let Some(changed) = &settings {
+                check(&writer, resource, changed)?;
+            }
+            all.set("parameters", settings.as_ref())?;
             Ok(all.0)
         };
         owner::change(&writer, &of, changed, &by).await
