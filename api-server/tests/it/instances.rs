@@ -343,6 +343,25 @@ async fn settings_are_changed_within_what_the_app_allows_and_a_new_name_reaches_
 }
 
 #[tokio::test]
+async fn a_setting_that_is_fixed_is_not_changed_by_being_taken_away_first() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let bought = platform.runs(&ayu).await?;
+    platform.kubernetes.set_parameters(&bought.namespace, &bought.name, &[("slug", "a")]).await;
+    for (slug, field) in [(json!(null), "parameters.slug"), (json!("b"), "parameters")] {
+        let body = json!({"parameters": {"slug": slug}});
+        let refused = platform.api.send_as(&ayu, Method::PATCH, &bought.path(), &body).await?;
+        let refused = refused.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
+        assert_eq!(refused.body["errors"][0]["field"], field, "{}", refused.body);
+    }
+    assert_eq!(platform.spec(&bought).await?["parameters"], json!({"slug": "a"}));
+    // What has no value has none to take away.
+    let body = json!({"parameters": {"locale": null, "slug": "a"}});
+    platform.api.send_as(&ayu, Method::PATCH, &bought.path(), &body).await?.expect(StatusCode::OK)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_setting_that_another_tool_manages_stays_its_own_when_others_are_changed() -> Result<()> {
     let platform = Platform::new().await?;
     let ayu = platform.user("ayu").await?;
