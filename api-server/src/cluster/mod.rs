@@ -187,11 +187,20 @@ impl CallError {
         }
     }
 
+    fn conflicts(&self) -> impl Iterator<Item = &StatusCause> {
+        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
+        causes.into_iter().flatten().filter(|cause| cause.reason == "FieldManagerConflict")
+    }
+
     /// The fields that other managers have, with what the API server says of each.
     fn managed(&self) -> Vec<String> {
-        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
-        let of_managers = causes.into_iter().flatten().filter(|cause| cause.reason == "FieldManagerConflict");
-        of_managers.map(|cause| format!("{} ({})", cause.field, cause.message)).collect()
+        self.conflicts().map(|cause| format!("{} ({})", cause.field, cause.message)).collect()
+    }
+
+    /// The same, as paths within the spec: `parameters.title`.
+    pub(crate) fn managed_in_spec(&self) -> Vec<String> {
+        let paths = self.conflicts().filter_map(|cause| cause.field.strip_prefix(".spec."));
+        paths.map(str::to_owned).collect()
     }
 }
 

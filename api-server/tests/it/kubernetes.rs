@@ -42,6 +42,8 @@ struct Kept {
     forbidden: BTreeSet<String>,
     /// What is refused the next times: method, kind, status, how often.
     refused: Vec<(Method, String, StatusCode, usize)>,
+    /// The manager of which every apply fails.
+    failing: Option<&'static str>,
     /// Kinds of which nothing is ever answered.
     hanging: BTreeSet<String>,
     /// How often each was asked for: method and kind.
@@ -124,6 +126,11 @@ impl Kubernetes {
     /// Refuses a method on a kind so many times.
     pub async fn refuse(&self, method: Method, plural: &str, code: StatusCode, times: usize) {
         self.kept.lock().await.refused.push((method, plural.to_owned(), code, times));
+    }
+
+    /// Lets every apply of a manager fail from now on; of none again.
+    pub async fn fail(&self, manager: Option<&'static str>) {
+        self.kept.lock().await.failing = manager;
     }
 
     /// Takes every question about a kind and answers none, or answers again from now on.
@@ -227,6 +234,11 @@ impl Kept {
         let event = json!({"type": "DELETED", "object": object});
         self.events.push((self.version, place.0.clone(), event));
         Some(object)
+    }
+
+    /// Whether an apply fails, since all of its manager's do.
+    fn fails(&self, query: &BTreeMap<String, String>) -> bool {
+        query.get("fieldManager").is_some_and(|manager| self.failing == Some(manager))
     }
 
     /// Whether this is refused, by what was planted or for want of rights.
@@ -377,6 +389,10 @@ fn refusal(code: StatusCode, reason: &'static str, causes: &Value) -> Refusal {
     (code, reason, causes.clone())
 }
 
+fn planted() -> Refusal {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "Planted", &json!([]))
+}
+
 fn status(code: StatusCode, reason: &str, causes: &Value) -> Response {
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(),
         "reason": reason, "message": "as the stand-in says", "details": {"causes": causes}});
@@ -442,6 +458,7 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
                 Method::GET => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE if dry_run => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE => kept.delete(&place).ok_or_else(missing),
+                _ if kept.fails(&query) => Err(planted()),
                 _ => kept.apply(&place, &sent, &query),
             }
         }
