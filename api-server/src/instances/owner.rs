@@ -52,15 +52,38 @@ impl Verb {
         }
     }
 
-    fn changes(self, now: Timestamp) -> Map<String, Value> {
+    fn changes(self, at: Timestamp) -> Map<String, Value> {
         let (field, value) = match self {
             Self::Start => ("powerState", json!("Running")),
             Self::Stop => ("powerState", json!("Stopped")),
-            // A resource keeps whole seconds.
-            Self::Restart => ("restartedAt", json!(Timestamp::from_second(now.as_second()).unwrap_or(now))),
+            Self::Restart => ("restartedAt", json!(at)),
         };
         Map::from_iter([(field.to_owned(), value)])
     }
+
+    /// Whether the resource says so; also where it was restarted once more since then.
+    fn is_done(self, resource: &ServiceInstance, at: Timestamp) -> bool {
+        let spec = &resource.spec;
+        match self {
+            Self::Start => spec.power_state == PowerState::Running,
+            Self::Stop => spec.power_state == PowerState::Stopped,
+            Self::Restart => spec.restarted_at.as_ref().is_some_and(|last| last.0 >= at),
+        }
+    }
+}
+
+/// When something was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The [`moment`]: of a restart it is what the resource is told.
+    pub at: Timestamp,
+    /// Whether it may have been done already.
+    pub is_repeat: bool,
+}
+
+/// A time as a resource keeps it: in whole seconds.
+pub fn moment(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Who changes something, and whether they take over what another tool manages.
@@ -107,12 +130,22 @@ fn held(resource: &ServiceInstance) -> Option<Why> {
     if is_held || is_suspended { first } else { None }
 }
 
-/// Starts, stops or restarts an app. Not to be given up half-way: run it as a task of its own.
+/// Starts, stops or restarts an app. What is asked for again, and was done, is not done anew. Not to be given up half-way: run it as a task of its own.
 ///
 /// # Errors
 /// 409 where it has ended, is not there yet, may not run, or another tool manages the field; 503 where the cluster is away.
-pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<ServiceInstance, Problem> {
+pub async fn power(
+    state: &State,
+    own: &Own,
+    verb: Verb,
+    asked: Asked,
+    by: &By,
+) -> Result<ServiceInstance, Problem> {
     let resource = changeable(own)?;
+    let is_done = |resource: &ServiceInstance| asked.is_repeat && verb.is_done(resource, asked.at);
+    if is_done(resource) {
+        return Ok(resource.clone());
+    }
     // What never comes up is given up with all of its money: its owner must not be who keeps it from that.
     let is_new = own.row.as_ref().is_some_and(|row| row.status == Status::PendingDeployment);
     if verb != Verb::Start && is_new {
@@ -127,8 +160,8 @@ pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<Serv
     if verb == Verb::Restart && resource.spec.power_state == PowerState::Stopped {
         return Err(Problem::with(Code::InstanceStopped, "The app is stopped: start it."));
     }
-    let changes = verb.changes(state.clock.now());
-    Box::pin(write(state, own, |_| Ok(changes.clone()), verb.actions(), by)).await
+    let changes = |now: &ServiceInstance| if is_done(now) { Map::new() } else { verb.changes(asked.at) };
+    Box::pin(write(state, own, |now| Ok(changes(now)), verb.actions(), by)).await
 }
 
 /// Changes fields of what its owner decides, as they follow from what is there at the moment; null takes one away, and of the settings
@@ -174,6 +207,9 @@ async fn write(
         };
         let found = found.ok_or_else(|| Problem::new(Code::InstanceEnding))?;
         let changes = changes(&found.known)?;
+        if changes.is_empty() {
+            return Ok(found.known);
+        }
         match apply::edit(state, place, Some(found), &changes, &told).await {
             Ok(done) => {
                 state.cluster.watches().instances.wait_to_see(&done.known, SEEN).await;

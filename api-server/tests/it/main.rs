@@ -25,6 +25,7 @@ mod payments_top_ups;
 mod payments_traps;
 mod payments_year;
 mod platform;
+mod power;
 mod purchase;
 mod routes;
 mod sessions;
