@@ -56,6 +56,8 @@ pub struct Place<'a> {
     pub name: &'a str,
     /// Whether fields are taken over.
     pub take_over: bool,
+    /// Fields that are maps of which each entry is somebody's: what changes one names the entries that become others, and null takes one away.
+    pub by_entry: &'static [&'static str],
 }
 
 /// Who changes something, and how the audit log calls that.
@@ -110,21 +112,48 @@ impl<K: Written> Found<K> {
     }
 
     /// Its spec with some of its fields changed; null takes one away.
-    fn changed(whole: Option<&DynamicObject>, changes: &Map<String, Value>) -> Value {
+    fn changed(whole: Option<&DynamicObject>, changes: &Map<String, Value>, by_entry: &[&str]) -> Value {
         let spec = whole.and_then(|whole| whole.data["spec"].as_object().cloned()).unwrap_or_default();
-        Value::Object(put(spec, changes))
+        Value::Object(put(spec, changes, by_entry))
     }
 }
 
-fn put(mut spec: Map<String, Value>, changes: &Map<String, Value>) -> Map<String, Value> {
+fn put(mut spec: Map<String, Value>, changes: &Map<String, Value>, by_entry: &[&str]) -> Map<String, Value> {
     for (field, value) in changes {
+        let value = match value {
+            Value::Object(entries) if by_entry.contains(&field.as_str()) => {
+                put_entries(spec.get(field), entries)
+            }
+            value => value.clone(),
+        };
         if value.is_null() {
             spec.remove(field);
         } else {
-            spec.insert(field.clone(), value.clone());
+            spec.insert(field.clone(), value);
         }
     }
     spec
+}
+
+/// A map with some of its entries changed. One without any is none: whoever says that it is empty says it of the whole map.
+fn put_entries(map: Option<&Value>, entries: &Map<String, Value>) -> Value {
+    let map = map.and_then(Value::as_object).cloned().unwrap_or_default();
+    let map = put(map, entries, &[]);
+    if map.is_empty() { Value::Null } else { Value::Object(map) }
+}
+
+/// What a manager is to say of a spec: what it has said, with the changes. An entry that others have set to just that stays theirs, unless
+/// it is taken over.
+fn said<K>(found: Option<&Found<K>>, place: &Place<'_>, changes: &Map<String, Value>) -> Map<String, Value> {
+    let Some(found) = found else { return put(Map::new(), changes, place.by_entry) };
+    let (ours, all) = (ours(&found.whole, place.manager), &found.whole.data["spec"]);
+    let mut changes = changes.clone();
+    for field in place.by_entry.iter().filter(|_| !place.take_over) {
+        let Some(Value::Object(entries)) = changes.get_mut(*field) else { continue };
+        let is_ours = |entry: &str| ours.get(*field).is_some_and(|map| map.get(entry).is_some());
+        entries.retain(|entry, value| is_ours(entry) || all[*field][entry.as_str()] != *value);
+    }
+    put(ours, &changes, place.by_entry)
 }
 
 /// The way to the resources of a kind without namespaces.
@@ -153,10 +182,10 @@ pub(crate) async fn apply<K: Written>(
     changes: &Map<String, Value>,
     dry_run: bool,
 ) -> Result<Found<K>, Problem> {
-    let Place { manager, namespace, name, take_over } = place;
+    let Place { manager, namespace, name, take_over, by_entry: _ } = place;
     let (mut latest, mut force) = (found.cloned(), take_over);
     for _ in 0..TRIES {
-        let spec = put(latest.as_ref().map(|found| ours(&found.whole, manager)).unwrap_or_default(), changes);
+        let spec = said(latest.as_ref(), &place, changes);
         let body = document(name, latest.as_ref(), &spec)?;
         let (params, patch) =
             (PatchParams { dry_run, force, ..PatchParams::apply(manager) }, Patch::Apply(&body));
@@ -211,7 +240,7 @@ pub async fn edit<K: Written>(
 ) -> Result<Found<K>, Problem> {
     let cluster = &state.cluster;
     let before = found.as_ref().map(|found| found.whole.data["spec"].clone());
-    let wanted = Found::<K>::changed(found.as_ref().map(|found| &found.whole), changes);
+    let wanted = Found::<K>::changed(found.as_ref().map(|found| &found.whole), changes, place.by_entry);
     let meant = meant::<K>(&wanted)?;
     if let Some(found) = found.as_ref().filter(|found| *found.known.spec() == meant && !place.take_over) {
         return Ok(found.clone());
@@ -348,7 +377,7 @@ fn project_item(item: &Value, named: &Map<String, Value>) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crds::managers::TENANT;
+    use crds::managers::{OWNER, TENANT};
 
     #[test]
     fn only_what_this_manager_applied_is_applied_again() {
@@ -370,6 +399,39 @@ mod tests {
             json!({"owner": "1", "limits": {"instances": 3},
                 "retained": {"aaaaaaaaaaaa": {"keepUntil": "2027-01-01T00:00:00Z"}}})
         );
+    }
+
+    #[test]
+    fn of_a_map_only_the_entries_that_are_named_change_and_what_others_have_stays_theirs() {
+        let whole: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance",
+            "metadata": {"name": "a", "managedFields": [
+                {"manager": OWNER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {
+                    "f:displayName": {}, "f:parameters": {"f:title": {}}}}},
+                {"manager": "gitops", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {
+                    "f:parameters": {"f:colour": {}}}}},
+            ]},
+            "spec": {"planRef": "p", "displayName": "A", "parameters": {"title": "Old", "colour": "red"}},
+        }))
+        .unwrap();
+        let found = Found::<crds::ServiceInstance>::read(whole).unwrap();
+        let by_entry = &["parameters"][..];
+        let place = Place { manager: OWNER, namespace: None, name: "a", take_over: false, by_entry };
+        let after = |place: &Place<'_>, parameters: Value| {
+            let changes = Map::from_iter([("parameters".to_owned(), parameters)]);
+            let meant = Found::<crds::ServiceInstance>::changed(Some(&found.whole), &changes, by_entry);
+            (said(Some(&found), place, &changes).remove("parameters"), meant["parameters"].clone())
+        };
+        assert_eq!(
+            after(&place, json!({"title": "New"})),
+            (Some(json!({"title": "New"})), json!({"title": "New", "colour": "red"}))
+        );
+        assert_eq!(after(&place, json!({"title": null})), (None, json!({"colour": "red"})));
+        let both = json!({"colour": "red", "size": "1"});
+        let meant = json!({"title": "Old", "colour": "red", "size": "1"});
+        assert_eq!(after(&place, both.clone()), (Some(json!({"title": "Old", "size": "1"})), meant.clone()));
+        let taken = Place { take_over: true, ..place };
+        assert_eq!(after(&taken, both), (Some(meant.clone()), meant));
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub async fn create<K: Kind>(
         let is_result = is_repeat && there.is_made(CATALOGUE, spec);
         return if is_result { Ok(there) } else { Err(Problem::new(Code::NameTaken)) };
     }
-    let place = Place { manager: CATALOGUE, namespace: None, name, take_over: false };
+    let place = Place { manager: CATALOGUE, namespace: None, name, take_over: false, by_entry: &[] };
     let made = apply::edit::<K>(state, place, None, spec, &by.told::<K>(K::CREATE, name)).await?;
     K::see(state, &made.known, false).await;
     Ok(made)
@@ -125,7 +125,8 @@ pub async fn change<K: Kind>(
     by: &By,
 ) -> Result<Found<K>, Problem> {
     let name = found.known.name_any();
-    let place = Place { manager: CATALOGUE, namespace: None, name: &name, take_over: by.take_over };
+    let place =
+        Place { manager: CATALOGUE, namespace: None, name: &name, take_over: by.take_over, by_entry: &[] };
     let done = apply::edit::<K>(state, place, Some(found), changes, &by.told::<K>(K::CHANGE, &name)).await?;
     K::see(state, &done.known, false).await;
     Ok(done)

@@ -25,13 +25,41 @@ const AWAY: &str = "The cluster can't be asked right now.";
 /// How many calls may be under way: a cluster that hangs must not fill this process.
 const AT_ONCE: usize = 64;
 
+/// How long a question to whoever measures may take, and how many may be under way. Another program answers these, behind the API server:
+/// where that hangs, every other call has its places still.
+const MEASURING: Duration = Duration::from_secs(2);
+const MEASURED_AT_ONCE: usize = 16;
+
 /// The way to the cluster.
 pub struct Cluster {
     client: Option<Client>,
-    calls: Semaphore,
+    calls: Lane,
+    measuring: Lane,
     /// For watches, which are silent for longer than a call may last.
     watching: Option<Client>,
     watches: Watches,
+}
+
+/// Calls of a kind: so many at once, each for so long.
+struct Lane {
+    places: Semaphore,
+    bound: Duration,
+}
+
+impl Lane {
+    fn new(at_once: usize, bound: Duration) -> Self {
+        Self { places: Semaphore::new(at_once), bound }
+    }
+
+    /// What a call comes to; the wait for a place counts, too.
+    async fn run<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+        let bounded = async {
+            let _place = self.places.acquire().await;
+            call.await
+        };
+        let done = tokio::time::timeout(self.bound, bounded).await.map_err(|_| CallError::TimedOut)?;
+        done.map_err(|error| CallError::Kube(Box::new(error)))
+    }
 }
 
 impl std::fmt::Debug for Cluster {
@@ -70,7 +98,13 @@ pub enum CallError {
 impl Cluster {
     /// None: whatever needs one answers that it is not there.
     pub fn none() -> Self {
-        Self { client: None, calls: Semaphore::new(0), watching: None, watches: Watches::new(false) }
+        Self::with(None, None)
+    }
+
+    fn with(client: Option<Client>, watching: Option<Client>) -> Self {
+        let watches = Watches::new(client.is_some());
+        let (calls, measuring) = (Lane::new(AT_ONCE, CALL), Lane::new(MEASURED_AT_ONCE, MEASURING));
+        Self { client, calls, measuring, watching, watches }
     }
 
     /// The one that the environment names: `KUBECONFIG`, or the pod's own.
@@ -93,7 +127,7 @@ impl Cluster {
         let watching = Some(Client::try_from(config.clone()).map_err(Box::new)?);
         config.read_timeout = Some(CALL);
         let client = Some(Client::try_from(config).map_err(Box::new)?);
-        Ok(Self { client, calls: Semaphore::new(AT_ONCE), watching, watches: Watches::new(true) })
+        Ok(Self::with(client, watching))
     }
 
     /// Whether there is one.
@@ -112,12 +146,16 @@ impl Cluster {
         call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
     ) -> Result<T, CallError> {
         let client = self.client.clone().ok_or(CallError::NoCluster)?;
-        let bounded = async {
-            let _place = self.calls.acquire().await;
-            call(client).await
-        };
-        let done = tokio::time::timeout(CALL, bounded).await.map_err(|_| CallError::TimedOut)?;
-        done.map_err(|error| CallError::Kube(Box::new(error)))
+        self.calls.run(Box::pin(call(client))).await
+    }
+
+    /// Asks whoever measures, in places of its own: see [`MEASURING`].
+    pub(crate) async fn measure<T>(
+        &self,
+        call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
+    ) -> Result<T, CallError> {
+        let client = self.client.clone().ok_or(CallError::NoCluster)?;
+        self.measuring.run(Box::pin(call(client))).await
     }
 }
 
@@ -125,6 +163,17 @@ impl CallError {
     /// Whether the API server answered with that status.
     pub fn is(&self, code: u16) -> bool {
         self.status().is_some_and(|status| status.code == code)
+    }
+
+    /// Whether the API server itself can't be reached: neither an answer of its own, nor silence, which may be somebody's behind it.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::NoCluster => true,
+            Self::TimedOut => false,
+            Self::Kube(error) => {
+                matches!(**error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::Auth(_))
+            }
+        }
     }
 
     /// What the API server says, where it is that which says no.
@@ -138,11 +187,20 @@ impl CallError {
         }
     }
 
+    fn conflicts(&self) -> impl Iterator<Item = &StatusCause> {
+        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
+        causes.into_iter().flatten().filter(|cause| cause.reason == "FieldManagerConflict")
+    }
+
     /// The fields that other managers have, with what the API server says of each.
     fn managed(&self) -> Vec<String> {
-        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
-        let of_managers = causes.into_iter().flatten().filter(|cause| cause.reason == "FieldManagerConflict");
-        of_managers.map(|cause| format!("{} ({})", cause.field, cause.message)).collect()
+        self.conflicts().map(|cause| format!("{} ({})", cause.field, cause.message)).collect()
+    }
+
+    /// The same, as paths within the spec: `parameters.title`.
+    pub(crate) fn managed_in_spec(&self) -> Vec<String> {
+        let paths = self.conflicts().filter_map(|cause| cause.field.strip_prefix(".spec."));
+        paths.map(str::to_owned).collect()
     }
 }
 

@@ -186,7 +186,7 @@ impl Quota {
         let mut changes = if self.found.is_some() { Map::new() } else { self.bare() };
         changes.insert("limits".to_owned(), audit::value(&change.limits).unwrap_or_default());
         let (name, take_over) = (&self.tenant(), change.take_over);
-        let place = Place { manager: TENANT, namespace: None, name, take_over };
+        let place = Place { manager: TENANT, namespace: None, name, take_over, by_entry: &[] };
         apply::apply(cluster, place, self.found.as_ref(), &changes, dry_run).await
     }
 }

@@ -188,11 +188,9 @@ async fn run(
     if found.spec.plan_ref != row.plan {
         to.change(managers::ORDER, json!({"planRef": row.plan})).await?;
     }
-    let mut managers =
-        found.metadata.managed_fields.iter().flatten().filter_map(|one| one.manager.as_deref());
-    if !managers.any(|manager| manager == managers::OWNER) {
-        let own = json!({"displayName": row.name, "parameters": row.parameters, "retention": {"keepFor": KEEP_FOR}});
-        to.change(managers::OWNER, own).await?;
+    // Its owner changes nothing of it before that was told. After a crash it is told once more, and takes nothing from anybody.
+    if row.crossing.applied_version == 0 {
+        to.say_for_owner().await?;
     } else if found.spec.display_name.as_deref() != Some(&row.name) {
         owner::rename(cluster, row, &namespace).await?;
     }
@@ -342,6 +340,23 @@ async fn make_tenant(cluster: &Cluster, name: &str, owner: &str) -> Result<Tenan
     Ok(made?)
 }
 
+/// Takes paths out of a spec: an entry of a map, or all of a field.
+fn leave_out(spec: &mut Value, paths: &[String]) {
+    let Some(spec) = spec.as_object_mut() else { return };
+    for path in paths {
+        let (field, entry) =
+            path.split_once('.').map_or((path.as_str(), None), |(field, entry)| (field, Some(entry)));
+        let map = spec.get_mut(field).and_then(Value::as_object_mut);
+        let is_left = entry.zip(map).is_some_and(|(entry, map)| {
+            map.remove(entry);
+            !map.is_empty()
+        });
+        if !is_left {
+            spec.remove(field);
+        }
+    }
+}
+
 /// Onto what something is applied.
 #[derive(Clone, Copy)]
 enum Onto<'a> {
@@ -375,6 +390,28 @@ impl Target<'_> {
         Ok(found)
     }
 
+    /// Says what its owner has ordered. What another tool has set meanwhile stays as it is there.
+    async fn say_for_owner(&self) -> Result<(), CrossingError> {
+        let row = self.row;
+        let mut spec = json!({"displayName": row.name, "retention": {"keepFor": KEEP_FOR}});
+        // Whoever says that there are none would have a say in all that others set.
+        if !row.parameters.is_empty() {
+            spec["parameters"] = json!(row.parameters);
+        }
+        for _ in 0..TRIES {
+            let Err(error) = self.change(managers::OWNER, spec.clone()).await else { return Ok(()) };
+            let others = match &error {
+                CrossingError::Call(error) => error.managed_in_spec(),
+                _ => Vec::new(),
+            };
+            if others.is_empty() {
+                return Err(error);
+            }
+            leave_out(&mut spec, &others);
+        }
+        Err(CrossingError::Busy)
+    }
+
     /// Applies the whole concern of a manager onto what was read a moment ago, so that what is old never overwrites what is new.
     async fn change(&self, manager: &str, spec: Value) -> Result<ServiceInstance, CrossingError> {
         for _ in 0..TRIES {
@@ -391,7 +428,7 @@ impl Target<'_> {
                 Ok(Some(done)) => return Ok(done),
                 Ok(None) => {}
                 // Most often only its status was written meanwhile.
-                Err(CrossingError::Call(error)) if error.is(409) => {}
+                Err(CrossingError::Call(error)) if error.is(409) && error.managed_in_spec().is_empty() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -406,7 +443,12 @@ impl Target<'_> {
     ) -> Result<ServiceInstance, CrossingError> {
         let (name, row) = (self.row.resource_name(), self.row);
         let version = row.crossing.desired_version.to_string();
-        let mut metadata = json!({"name": name, "namespace": self.namespace, "annotations": {labels::BILLING_VERSION: version}});
+        let mut metadata = json!({"name": name, "namespace": self.namespace});
+        // Billing's concerns are billing's: what another wrote there is taken back. Its owner's are shared with the tools that they use.
+        let is_billings = manager != managers::OWNER;
+        if is_billings {
+            metadata["annotations"] = json!({labels::BILLING_VERSION: version});
+        }
         match onto {
             Onto::Nothing => {}
             Onto::Uid(found) => metadata["uid"] = json!(found.uid()),
@@ -419,8 +461,7 @@ impl Target<'_> {
             metadata["labels"] = json!({labels::SUBSCRIPTION: row.id});
         }
         let body = json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceInstance", "metadata": metadata, "spec": spec});
-        // Billing's concerns are billing's: what another wrote there is taken back.
-        let params = PatchParams::apply(manager).force();
+        let params = PatchParams { force: is_billings, ..PatchParams::apply(manager) };
         let patch = Patch::Apply(&body);
         let done =
             self.cluster.call(async |client| self.api(client).patch(&name, &params, &patch).await).await;
@@ -429,5 +470,27 @@ impl Target<'_> {
             Onto::Nothing if error.is(404) => CrossingError::NoNamespace,
             _ => error.into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_is_left_out_and_no_map_stays_that_says_nothing() {
+        let spec =
+            json!({"displayName": "A", "retention": {"keepFor": "14d"}, "parameters": {"a": "1", "b": "2"}});
+        let without = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            let mut spec = spec.clone();
+            leave_out(&mut spec, &paths);
+            spec
+        };
+        let wanted = json!({"displayName": "A", "parameters": {"b": "2"}});
+        assert_eq!(without(&["retention.keepFor", "parameters.a"]), wanted);
+        let wanted = json!({"retention": {"keepFor": "14d"}});
+        assert_eq!(without(&["displayName", "parameters.a", "parameters.b", "unknown"]), wanted);
+        assert_eq!(without(&["retention", "parameters"]), json!({"displayName": "A"}));
     }
 }

@@ -1,12 +1,13 @@
 //! Somebody's apps as they are known here: what was bought, joined with what the watch has. Nothing of it asks the cluster.
 
+use super::why::Known;
 use crate::{
     cluster::watch::{Cache, Key},
     http::problem::{Code, Problem},
     state::State,
     subscriptions::{Subscription, store},
 };
-use crds::{ServiceInstance, names};
+use crds::{ServiceInstance, TenantQuota, names};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Own {
     pub row: Option<Subscription>,
     /// Its resource; none before it is made.
     pub resource: Option<Arc<ServiceInstance>>,
+    /// Its owner's tenant; none before it is made.
+    pub tenant: Option<Arc<TenantQuota>>,
     /// From when all of this is.
     pub as_of: Timestamp,
     /// Whether it may be older than what is shown elsewhere: the cluster is away.
@@ -35,6 +38,12 @@ impl Own {
             (None, Some(row)) => (names::tenant_namespace(&row.tenant()), row.resource_name()),
             (None, None) => Default::default(),
         }
+    }
+
+    /// All of it from which follows why it is as it is.
+    pub fn known(&self) -> Known<'_> {
+        let (resource, tenant) = (self.resource.as_deref(), self.tenant.as_deref());
+        Known { row: self.row.as_ref(), resource, tenant }
     }
 
     /// Its resource's uid.
@@ -53,15 +62,26 @@ fn as_of(state: &State, cache: &Cache<ServiceInstance>) -> Timestamp {
     crate::clock::before(state.clock.now(), age)
 }
 
+/// Somebody's tenant, as it was known last; none before it is made.
+///
+/// # Errors
+/// 503 until the cluster was read once.
+pub fn tenant_of(state: &State, user_id: Uuid) -> Result<Option<Arc<TenantQuota>>, Problem> {
+    let name = names::tenant_of_user(&user_id.to_string());
+    Ok(state.cluster.watches().tenants.last_known()?.named(&name).cloned())
+}
+
 /// The resources in somebody's namespace, as they were known last.
-fn resources(state: &State, user_id: Uuid) -> Result<Vec<Arc<ServiceInstance>>, Problem> {
-    let watches = state.cluster.watches();
-    let (tenant, owner) = (names::tenant_of_user(&user_id.to_string()), user_id.to_string());
-    let all = watches.instances.last_known()?;
+fn resources(
+    state: &State,
+    user_id: Uuid,
+    tenant: Option<&TenantQuota>,
+) -> Result<Vec<Arc<ServiceInstance>>, Problem> {
+    let owner = user_id.to_string();
+    let all = state.cluster.watches().instances.last_known()?;
     // A tenant whose name is this user's and which is another's shows nothing.
-    let is_anothers =
-        watches.tenants.last_known()?.named(&tenant).is_some_and(|tenant| tenant.spec.owner != owner);
-    let namespace = names::tenant_namespace(&tenant);
+    let is_anothers = tenant.is_some_and(|tenant| tenant.spec.owner != owner);
+    let namespace = names::tenant_namespace(&names::tenant_of_user(&owner));
     Ok(if is_anothers { Vec::new() } else { all.within(&namespace).cloned().collect() })
 }
 
@@ -86,7 +106,8 @@ pub fn of(state: &State, row: &Subscription) -> Option<Own> {
     let (cache, resource) = (&state.cluster.watches().instances, resource_of(state, row).ok()?);
     let is_there = row.end.is_none() || resource.is_some();
     let (as_of, is_stale) = (as_of(state, cache), cache.is_stale());
-    is_there.then(|| Own { id: row.id, row: Some(row.clone()), resource, as_of, is_stale })
+    let tenant = tenant_of(state, row.user_id).ok()?;
+    is_there.then(|| Own { id: row.id, row: Some(row.clone()), resource, tenant, as_of, is_stale })
 }
 
 /// All of somebody's: what was bought and has not ended, what has ended and is still there, and what was made by hand.
@@ -95,7 +116,8 @@ pub fn of(state: &State, row: &Subscription) -> Option<Own> {
 /// 503 until the cluster was read once; as the database's.
 pub async fn all(state: &State, user_id: Uuid) -> Result<Vec<Own>, Problem> {
     let cache = &state.cluster.watches().instances;
-    let mut by_hand = resources(state, user_id)?;
+    let tenant = tenant_of(state, user_id)?;
+    let mut by_hand = resources(state, user_id, tenant.as_deref())?;
     let uids: Vec<Uuid> = by_hand.iter().filter_map(|one| uid(one)).collect();
     let rows = store::of_resources(&state.db, user_id, &uids).await?;
     let (as_of, is_stale) = (as_of(state, cache), cache.is_stale());
@@ -104,11 +126,13 @@ pub async fn all(state: &State, user_id: Uuid) -> Result<Vec<Own>, Problem> {
         let at = by_hand.iter().position(|resource| is_of(&row, resource));
         let resource = at.map(|at| by_hand.swap_remove(at));
         if row.end.is_none() || resource.is_some() {
-            all.push(Own { id: row.id, row: Some(row), resource, as_of, is_stale });
+            let tenant = tenant.clone();
+            all.push(Own { id: row.id, row: Some(row), resource, tenant, as_of, is_stale });
         }
     }
     all.extend(by_hand.into_iter().filter_map(|resource| {
-        Some(Own { id: uid(&resource)?, row: None, resource: Some(resource), as_of, is_stale })
+        let (id, tenant) = (uid(&resource)?, tenant.clone());
+        Some(Own { id, row: None, resource: Some(resource), tenant, as_of, is_stale })
     }));
     Ok(all)
 }

@@ -52,15 +52,38 @@ impl Verb {
         }
     }
 
-    fn changes(self, now: Timestamp) -> Map<String, Value> {
+    fn changes(self, at: Timestamp) -> Map<String, Value> {
         let (field, value) = match self {
             Self::Start => ("powerState", json!("Running")),
             Self::Stop => ("powerState", json!("Stopped")),
-            // A resource keeps whole seconds.
-            Self::Restart => ("restartedAt", json!(Timestamp::from_second(now.as_second()).unwrap_or(now))),
+            Self::Restart => ("restartedAt", json!(at)),
         };
         Map::from_iter([(field.to_owned(), value)])
     }
+
+    /// Whether the resource says so; also where it was restarted once more since then.
+    fn is_done(self, resource: &ServiceInstance, at: Timestamp) -> bool {
+        let spec = &resource.spec;
+        match self {
+            Self::Start => spec.power_state == PowerState::Running,
+            Self::Stop => spec.power_state == PowerState::Stopped,
+            Self::Restart => spec.restarted_at.as_ref().is_some_and(|last| last.0 >= at),
+        }
+    }
+}
+
+/// When something was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The [`moment`]: of a restart it is what the resource is told.
+    pub at: Timestamp,
+    /// Whether it may have been done already.
+    pub is_repeat: bool,
+}
+
+/// A time as a resource keeps it: in whole seconds.
+pub fn moment(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Who changes something, and whether they take over what another tool manages.
@@ -81,7 +104,14 @@ fn changeable(own: &Own) -> Result<&ServiceInstance, Problem> {
     let is_told = own.row.as_ref().is_none_or(|row| row.crossing.applied_version > 0);
     let resource = own.resource.as_deref().filter(|_| is_told);
     let resource = resource.ok_or_else(|| {
-        Problem::with(Code::InstanceNotReady, "The app is being made: come back in some seconds.")
+        // What stands in the way of its being made, or has taken it away, is no matter of seconds.
+        let cause = why::ranked(own.known()).into_iter().next();
+        let cause = cause.filter(|why| own.resource.is_none() && why.reason != why::ORDERED);
+        let detail = cause.map_or_else(
+            || "The app is being made: come back in some seconds.".to_owned(),
+            |why| why.message,
+        );
+        Problem::with(Code::InstanceNotReady, detail)
     })?;
     if resource.metadata.deletion_timestamp.is_some() {
         return Err(Problem::new(Code::InstanceEnding));
@@ -95,17 +125,27 @@ fn held(resource: &ServiceInstance) -> Option<Why> {
         resource.spec.holds.as_ref().is_some_and(|holds| {
             [&holds.billing, &holds.admin, &holds.abuse].into_iter().any(Option::is_some)
         });
-    let is_suspended = why::phase(Some(resource)) == Phase::Suspended;
-    let first = why::ranked(Some(resource)).into_iter().next();
+    let is_suspended = why::phase(resource.into()) == Phase::Suspended;
+    let first = why::ranked(resource.into()).into_iter().next();
     if is_held || is_suspended { first } else { None }
 }
 
-/// Starts, stops or restarts an app. Not to be given up half-way: run it as a task of its own.
+/// Starts, stops or restarts an app. What is asked for again, and was done, is not done anew. Not to be given up half-way: run it as a task of its own.
 ///
 /// # Errors
 /// 409 where it has ended, is not there yet, may not run, or another tool manages the field; 503 where the cluster is away.
-pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<ServiceInstance, Problem> {
+pub async fn power(
+    state: &State,
+    own: &Own,
+    verb: Verb,
+    asked: Asked,
+    by: &By,
+) -> Result<ServiceInstance, Problem> {
     let resource = changeable(own)?;
+    let is_done = |resource: &ServiceInstance| asked.is_repeat && verb.is_done(resource, asked.at);
+    if is_done(resource) {
+        return Ok(resource.clone());
+    }
     // What never comes up is given up with all of its money: its owner must not be who keeps it from that.
     let is_new = own.row.as_ref().is_some_and(|row| row.status == Status::PendingDeployment);
     if verb != Verb::Start && is_new {
@@ -120,11 +160,12 @@ pub async fn power(state: &State, own: &Own, verb: Verb, by: &By) -> Result<Serv
     if verb == Verb::Restart && resource.spec.power_state == PowerState::Stopped {
         return Err(Problem::with(Code::InstanceStopped, "The app is stopped: start it."));
     }
-    let changes = verb.changes(state.clock.now());
-    Box::pin(write(state, own, |_| Ok(changes.clone()), verb.actions(), by)).await
+    let changes = |now: &ServiceInstance| if is_done(now) { Map::new() } else { verb.changes(asked.at) };
+    Box::pin(write(state, own, |now| Ok(changes(now)), verb.actions(), by)).await
 }
 
-/// Changes fields of what its owner decides, as they follow from what is there at the moment; null takes one away. Not to be given up
+/// Changes fields of what its owner decides, as they follow from what is there at the moment; null takes one away, and of the settings
+/// those that are named. Not to be given up
 /// half-way: run it as a task of its own.
 ///
 /// # Errors
@@ -140,6 +181,11 @@ pub async fn change(
     Box::pin(write(state, own, changes, actions, by)).await
 }
 
+/// Settings are named one by one: another tool may manage some of them.
+fn place<'a>(namespace: &'a str, name: &'a str, take_over: bool) -> Place<'a> {
+    Place { manager: OWNER, namespace: Some(namespace), name, take_over, by_entry: &["parameters"] }
+}
+
 async fn write(
     state: &State,
     own: &Own,
@@ -148,7 +194,7 @@ async fn write(
     by: &By,
 ) -> Result<ServiceInstance, Problem> {
     let ((namespace, name), id) = (own.place(), own.id.to_string());
-    let place = Place { manager: OWNER, namespace: Some(&namespace), name: &name, take_over: by.take_over };
+    let place = place(&namespace, &name, by.take_over);
     let told = Told { actor: &by.actor, reason: None, actions, entity_type: "instance", entity_id: &id };
     for _ in 0..TRIES {
         let found = match Found::<ServiceInstance>::find(&state.cluster, place.namespace, place.name).await {
@@ -161,6 +207,9 @@ async fn write(
         };
         let found = found.ok_or_else(|| Problem::new(Code::InstanceEnding))?;
         let changes = changes(&found.known)?;
+        if changes.is_empty() {
+            return Ok(found.known);
+        }
         match apply::edit(state, place, Some(found), &changes, &told).await {
             Ok(done) => {
                 state.cluster.watches().instances.wait_to_see(&done.known, SEEN).await;
@@ -181,7 +230,7 @@ async fn write(
 /// Where the cluster is away.
 pub async fn rename(cluster: &Cluster, row: &Subscription, namespace: &str) -> Result<(), CrossingError> {
     let name = row.resource_name();
-    let place = Place { manager: OWNER, namespace: Some(namespace), name: &name, take_over: false };
+    let place = place(namespace, &name, false);
     let changes = Map::from_iter([("displayName".to_owned(), json!(row.name))]);
     let renamed = async {
         let found = Found::<ServiceInstance>::find(cluster, place.namespace, place.name).await?;

@@ -10,11 +10,15 @@ use kube::{
     core::ApiResource,
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::OnceCell;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// For how long a reading answers everybody who asks.
 const KEPT: Duration = Duration::from_secs(3);
+/// The same of one that failed, while nobody else's works either: whoever measures is left in peace.
+const FAILED: Duration = Duration::from_secs(30);
 /// Of how many apps readings are kept.
 const MOST: u64 = 10_000;
 
@@ -36,30 +40,58 @@ pub enum Missing {
     NoSource,
     /// Whoever measures is in trouble.
     Failing,
+    /// The cluster can't be asked.
+    Away,
     /// It was not measured yet: it has just begun to run, or does not run.
     NotMeasured,
 }
 
 type Reading = Result<Usage, Missing>;
 
+/// What was read of an app, and when; whoever asks the cluster has it.
+type Slot = Arc<tokio::sync::Mutex<Option<(Reading, Instant)>>>;
+
 /// Readings of the last seconds, by the app's uid.
 #[derive(Clone, Debug)]
-pub struct Readings(moka::sync::Cache<String, Arc<OnceCell<Reading>>>);
+pub struct Readings {
+    slots: moka::sync::Cache<String, Slot>,
+    worked: Arc<Mutex<Option<Instant>>>,
+}
 
 impl Default for Readings {
     fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(MOST).time_to_live(KEPT).build())
+        let slots = moka::sync::Cache::builder().max_capacity(MOST).time_to_idle(FAILED).build();
+        Self { slots, worked: Arc::default() }
     }
 }
 
 impl Readings {
-    /// What the app of that uid uses. Of many who ask at once one asks the cluster.
+    /// What the app of that uid uses. Of many who ask at once one asks the cluster, and nobody again before that has ended.
     ///
     /// # Errors
     /// [`Missing`].
     pub async fn of(&self, cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
-        let reading = self.0.get_with(uid.to_owned(), Arc::default);
-        *reading.get_or_init(async || ask(cluster, namespace, uid).await).await
+        let slot = self.slots.get_with(uid.to_owned(), Arc::default);
+        let mut slot = slot.lock().await;
+        if let Some((reading, at)) = *slot
+            && at.elapsed() < self.kept(reading, at)
+        {
+            return reading;
+        }
+        let reading = ask(cluster, namespace, uid).await;
+        let now = Instant::now();
+        if !matches!(reading, Err(Missing::Failing | Missing::Away)) {
+            *self.worked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        }
+        *slot = Some((reading, now));
+        reading
+    }
+
+    /// For how long a reading counts: a failure until anything works again.
+    fn kept(&self, reading: Reading, at: Instant) -> Duration {
+        let worked = *self.worked.lock().unwrap_or_else(PoisonError::into_inner);
+        let fails = reading == Err(Missing::Failing) && worked.is_none_or(|worked| worked < at);
+        if fails { FAILED } else { KEPT }
     }
 }
 
@@ -77,7 +109,7 @@ fn kind() -> ApiResource {
 async fn ask(cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
     let of_it = ListParams::default().labels(&format!("{}={uid}", labels::INSTANCE));
     let found = cluster
-        .call(async |client| {
+        .measure(async |client| {
             Api::<DynamicObject>::namespaced_with(client, namespace, &kind()).list(&of_it).await
         })
         .await;
@@ -85,7 +117,7 @@ async fn ask(cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
         Ok(found) => sum(found.items.iter().map(|pod| &pod.data)).ok_or(Missing::NotMeasured),
         Err(error) => {
             let missing = means(&error);
-            if missing == Missing::Failing {
+            if missing != Missing::NoSource {
                 tracing::warn!(%error, "what an app uses can't be read");
             }
             Err(missing)
@@ -95,8 +127,11 @@ async fn ask(cluster: &Cluster, namespace: &str, uid: &str) -> Reading {
 
 fn means(error: &CallError) -> Missing {
     // The group is not served at all; or it is registered, and nobody answers for it.
-    let is_absent = error.is(404) || error.is(503) || matches!(error, CallError::NoCluster);
-    if is_absent { Missing::NoSource } else { Missing::Failing }
+    if error.is(404) || error.is(503) {
+        return Missing::NoSource;
+    }
+    // Silence is Failing: of an API server that is silent itself the watches tell.
+    if error.is_unreachable() { Missing::Away } else { Missing::Failing }
 }
 
 /// The sum of some `PodMetrics`; none where there are none.

@@ -1,7 +1,9 @@
-//! Why an app is as it is: what its conditions complain of, that which counts most first; and what that comes to. Pure.
+//! Why an app is as it is: what its conditions complain of, that which counts most first; and what that comes to. Where nothing was said of
+//! it, why that is. Pure.
 
+use crate::subscriptions::Subscription;
 use crds::{
-    ServiceInstance,
+    ServiceInstance, ServiceInstanceStatus, TenantQuota,
     conditions::{self, Condition},
     instance::Phase,
     reasons::{self, Who},
@@ -12,6 +14,33 @@ use jiff::Timestamp;
 pub const ORDERED: &str = "Ordered";
 /// What is said of it.
 const ORDERED_SAYS: &str = "It is paid for, and is about to be made; this takes seconds.";
+
+/// The reason of what was made, and of which the cluster has nothing any more.
+pub const VANISHED: &str = "Vanished";
+/// What is said of it.
+const VANISHED_SAYS: &str = "It was deleted in the cluster, and nothing makes it anew by itself. An administrator must put it back; or its owner cancels it, and what was not used of its price comes back.";
+
+/// The reason of what can't be made, since the tenant's name is another's.
+pub const TENANT_OF_ANOTHER: &str = "TenantOfAnother";
+/// What is said of it.
+const TENANT_OF_ANOTHER_SAYS: &str = "The tenant in which it would be made belongs to somebody else, so it is not made. An administrator must look; if it stays so it is given up, and all of its money comes back.";
+
+/// What is known of an app.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// What it was bought by, where it was bought.
+    pub row: Option<&'a Subscription>,
+    /// Its resource, where that is there.
+    pub resource: Option<&'a ServiceInstance>,
+    /// Its owner's tenant, where there is one.
+    pub tenant: Option<&'a TenantQuota>,
+}
+
+impl<'a> From<&'a ServiceInstance> for Known<'a> {
+    fn from(resource: &'a ServiceInstance) -> Self {
+        Self { resource: Some(resource), ..Self::default() }
+    }
+}
 
 /// A cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +88,46 @@ fn who(reason: &str) -> Who {
     reasons::find(reason).map_or(Who::Nobody, |reason| reason.who)
 }
 
+impl Known<'_> {
+    fn status(&self) -> Option<&ServiceInstanceStatus> {
+        self.resource?.status.as_ref()
+    }
+
+    /// Whether it was made, and is there no more. What was made a moment ago may not be seen yet.
+    fn has_vanished(&self) -> bool {
+        let row = self.row.filter(|row| row.end.is_none() && row.crossing.uid.is_some());
+        self.resource.is_none() && row.is_some_and(|row| row.paid.is_some() || row.was_told_slow)
+    }
+
+    /// Why nothing is said of it.
+    fn unsaid(&self) -> Why {
+        let why = |reason: &str, message: &str, who| {
+            let (reason, message) = (reason.to_owned(), message.to_owned());
+            Why { reason, message, who, since: None }
+        };
+        if self.has_vanished() {
+            return why(VANISHED, VANISHED_SAYS, Who::Administrator);
+        }
+        let is_anothers =
+            |tenant: &TenantQuota| self.row.is_some_and(|row| tenant.spec.owner != row.user_id.to_string());
+        if self.tenant.is_some_and(is_anothers) {
+            return why(TENANT_OF_ANOTHER, TENANT_OF_ANOTHER_SAYS, Who::Administrator);
+        }
+        let status = self.tenant.and_then(|tenant| tenant.status.as_ref());
+        let ready = status.and_then(|status| conditions::find(&status.conditions, conditions::READY));
+        match ready.filter(|ready| ready.status != "True") {
+            Some(ready) => Why {
+                since: Some(ready.last_transition_time.0),
+                ..why(&ready.reason, &ready.message, who(&ready.reason))
+            },
+            None => why(ORDERED, ORDERED_SAYS, Who::Nobody),
+        }
+    }
+}
+
 /// Every cause, the one that counts most first; none where all is well.
-pub fn ranked(resource: Option<&ServiceInstance>) -> Vec<Why> {
-    let Some(status) = resource.and_then(|resource| resource.status.as_ref()) else {
-        let (reason, message) = (ORDERED.to_owned(), ORDERED_SAYS.to_owned());
-        return vec![Why { reason, message, who: Who::Nobody, since: None }];
-    };
+pub fn ranked(known: Known<'_>) -> Vec<Why> {
+    let Some(status) = known.status() else { return vec![known.unsaid()] };
     let mut all: Vec<Why> = Vec::new();
     for condition in status.conditions.iter().filter(|one| !is_fine(one)) {
         let since = Some(condition.last_transition_time.0);
@@ -89,9 +152,11 @@ pub fn ranked(resource: Option<&ServiceInstance>) -> Vec<Why> {
 }
 
 /// The phase; what nobody has said anything of yet is pending.
-pub fn phase(resource: Option<&ServiceInstance>) -> Phase {
-    let status = resource.and_then(|resource| resource.status.as_ref());
-    status.and_then(|status| status.phase).unwrap_or(Phase::Pending)
+pub fn phase(known: Known<'_>) -> Phase {
+    if known.has_vanished() {
+        return Phase::Failed;
+    }
+    known.status().and_then(|status| status.phase).unwrap_or(Phase::Pending)
 }
 
 /// Whether a condition is true of what the operator has seen last.
@@ -108,9 +173,12 @@ pub fn is_settled(resource: &ServiceInstance) -> bool {
 }
 
 /// What it comes to.
-pub fn verdict(resource: Option<&ServiceInstance>) -> Verdict {
-    let is_stuck = is(resource, conditions::STALLED);
-    match phase(resource) {
+pub fn verdict(known: Known<'_>) -> Verdict {
+    let is_stuck = match known.status() {
+        Some(_) => is(known.resource, conditions::STALLED),
+        None => known.unsaid().who != Who::Nobody,
+    };
+    match phase(known) {
         Phase::Failed => Verdict::Failed,
         Phase::Pending | Phase::Provisioning if is_stuck => Verdict::Failed,
         Phase::Degraded => Verdict::Degraded,
@@ -136,7 +204,9 @@ pub fn last_change(resource: &ServiceInstance) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subscriptions::{Crossing, Paid, progress::tests::bought};
     use serde_json::{Value, json};
+    use uuid::Uuid;
 
     fn instance(phase: &str, reason: Option<&str>, conditions: &[(&str, &str, &str)]) -> ServiceInstance {
         let said: Vec<Value> = conditions
@@ -153,7 +223,7 @@ mod tests {
     }
 
     fn words(instance: &ServiceInstance) -> Vec<String> {
-        ranked(Some(instance)).into_iter().map(|why| why.reason).collect()
+        ranked(instance.into()).into_iter().map(|why| why.reason).collect()
     }
 
     #[test]
@@ -168,12 +238,12 @@ mod tests {
         ];
         let runs = instance("Running", None, &fine);
         assert_eq!(
-            (words(&runs).len(), verdict(Some(&runs)), is_settled(&runs)),
+            (words(&runs).len(), verdict((&runs).into()), is_settled(&runs)),
             (0, Verdict::Healthy, true)
         );
-        let ordered = ranked(None);
+        let ordered = ranked(Known::default());
         assert_eq!((ordered[0].reason.as_str(), ordered[0].who), (ORDERED, Who::Nobody));
-        assert_eq!(verdict(None), Verdict::Working);
+        assert_eq!(verdict(Known::default()), Verdict::Working);
     }
 
     #[test]
@@ -195,16 +265,16 @@ mod tests {
         assert_eq!(words.len(), 4, "{words:?}");
         let ranks: Vec<usize> = words.iter().map(|word| reasons::rank(word)).collect();
         assert!(ranks.is_sorted(), "{words:?}");
-        let first = ranked(Some(&broken)).remove(0);
+        let first = ranked((&broken).into()).remove(0);
         assert_eq!((first.who, first.since.is_some()), (Who::Administrator, true));
-        assert_eq!(verdict(Some(&broken)), Verdict::Degraded);
+        assert_eq!(verdict((&broken).into()), Verdict::Degraded);
     }
 
     #[test]
     fn what_its_owner_stopped_says_so_though_nothing_is_wrong() {
         let stopped = instance("Stopped", Some("Stopped"), &[("Ready", "True", "Stopped")]);
         assert_eq!(
-            (words(&stopped), verdict(Some(&stopped))),
+            (words(&stopped), verdict((&stopped).into())),
             (vec!["Stopped".to_owned()], Verdict::Stopped)
         );
     }
@@ -212,8 +282,51 @@ mod tests {
     #[test]
     fn what_is_stuck_before_it_ever_was_there_has_failed() {
         let stuck = instance("Provisioning", Some("TooSlow"), &[("Stalled", "True", "TooSlow")]);
-        assert_eq!(verdict(Some(&stuck)), Verdict::Failed);
+        assert_eq!(verdict((&stuck).into()), Verdict::Failed);
         let grows = instance("Running", None, &[("Stalled", "True", "VolumeGrowthFailed")]);
-        assert_eq!(verdict(Some(&grows)), Verdict::Degraded);
+        assert_eq!(verdict((&grows).into()), Verdict::Degraded);
+    }
+
+    fn tenant(owner: Uuid, ready: &str, reason: &str) -> TenantQuota {
+        serde_json::from_value(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota", "metadata": {"name": "u"},
+            "spec": {"owner": owner}, "status": {"conditions": [{"type": "Ready", "status": ready, "reason": reason,
+                "message": reasons::sentence(reason), "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_cant_be_made_says_what_keeps_its_tenant_from_being_ready() {
+        let row = bought();
+        let said = |owner: Uuid, ready: &str, reason: &str| {
+            let tenant = tenant(owner, ready, reason);
+            let known = Known { row: Some(&row), tenant: Some(&tenant), resource: None };
+            let first = ranked(known).remove(0);
+            (first.reason, first.who, verdict(known))
+        };
+        let of = |reason: &str, who, verdict| (reason.to_owned(), who, verdict);
+        let (taken, ending) = (reasons::NAMESPACE_TAKEN, reasons::NAMESPACE_TERMINATING);
+        let mine = row.user_id;
+        assert_eq!(said(mine, "True", "Ready"), of(ORDERED, Who::Nobody, Verdict::Working));
+        assert_eq!(said(mine, "False", taken), of(taken, Who::Administrator, Verdict::Failed));
+        assert_eq!(said(mine, "False", ending), of(ending, Who::Nobody, Verdict::Working));
+        let another = Uuid::from_u128(7);
+        let foreign = of(TENANT_OF_ANOTHER, Who::Administrator, Verdict::Failed);
+        assert_eq!(said(another, "True", "Ready"), foreign);
+    }
+
+    #[test]
+    fn what_was_made_and_is_gone_says_so_once_that_is_sure() {
+        let uid = Some(Uuid::from_u128(3));
+        let made = Subscription { crossing: Crossing { uid, ..bought().crossing }, ..bought() };
+        let said = |row: &Subscription| {
+            let known = Known { row: Some(row), ..Known::default() };
+            (ranked(known).remove(0).reason, phase(known))
+        };
+        let gone = (VANISHED.to_owned(), Phase::Failed);
+        // It may only not be seen yet.
+        assert_eq!(said(&made), (ORDERED.to_owned(), Phase::Pending));
+        assert_eq!(said(&Subscription { was_told_slow: true, ..made.clone() }), gone);
+        let paid = Some(Paid { start: Timestamp::UNIX_EPOCH, until: Timestamp::MAX });
+        assert_eq!(said(&Subscription { paid, ..made }), gone);
     }
 }

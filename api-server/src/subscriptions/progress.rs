@@ -77,7 +77,7 @@ pub fn is_over(row: &Subscription, resource: Option<&ServiceInstance>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{
         money::Rupiah,
@@ -89,7 +89,7 @@ mod tests {
     use std::collections::BTreeMap;
     use uuid::Uuid;
 
-    fn bought() -> Subscription {
+    pub(crate) fn bought() -> Subscription {
         Subscription {
             id: Uuid::from_u128(1),
             user_id: Uuid::from_u128(2),

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use api_server::subscriptions;
-use crds::names;
+use crds::{managers, names};
 use e2e::wait::until;
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
@@ -283,5 +283,84 @@ async fn whoever_cancels_is_told_for_how_long_the_data_is_kept_where_there_is_an
     never.cancels().await?;
     let text = never.is_told().await?;
     assert!(!text.contains("Its data"), "{text}");
+    Ok(())
+}
+
+/// Buys, as somebody whose tenant is ready only after something was done about the resource of that name; none is made before.
+async fn buys_before<'a>(shop: &'a Shop, first: impl AsyncFnOnce(&str)) -> Result<Bought<'a>> {
+    let user = shop.rich("ayu").await?;
+    let order = json!({"plan": "small", "name": "My publication"});
+    let bought = shop.buys(&user, "buy", &order).await?.expect(StatusCode::CREATED)?.body;
+    let text = |field: &str| bought[field].as_str().map(str::to_owned).context("a field of a subscription");
+    let tenant = names::tenant_of_user(&user.id);
+    let namespace = names::tenant_namespace(&tenant);
+    let bought =
+        Bought { shop, own: format!("{PATH}/{}", text("id")?), namespace, name: text("resource")?, user };
+    first(&bought.name).await;
+    let ready = json!([{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    shop.kubernetes
+        .put(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "TenantQuota", "metadata": {"name": tenant},
+            "spec": {"owner": bought.user.id}, "status": {"namespace": bought.namespace, "conditions": ready}}))
+        .await;
+    Ok(bought)
+}
+
+#[tokio::test]
+async fn what_another_tool_took_over_from_its_owner_is_not_told_back() -> Result<()> {
+    let shop = Shop::new().await?;
+    let bought = Bought::by(&shop, "ayu").await?;
+    // All that its owner has said is another tool's by now; and the sweep has it told again.
+    let mut taken = bought.resource("it to be there", |_| true).await?;
+    assert_eq!(taken["spec"]["retention"], json!({"keepFor": "14d"}));
+    let suspend_at = taken["spec"]["entitlement"]["suspendAt"].clone();
+    taken["spec"]["retention"] = json!({"keepFor": "30d"});
+    taken["spec"]["displayName"] = json!("Theirs");
+    taken["spec"]["entitlement"]["suspendAt"] = json!("2000-01-01T00:00:00Z");
+    let written = taken["metadata"]["managedFields"].as_array_mut().context("managers")?;
+    written.retain(|entry| entry["manager"] != managers::OWNER);
+    shop.kubernetes.put(taken).await;
+    for field in ["retention", "displayName"] {
+        shop.kubernetes.give_away(&bought.name, field).await;
+    }
+    let retell = "update subscriptions set look_at = now(), desired_version = desired_version + 1";
+    shop.world.database.server.sql(&shop.world.database.name, retell)?;
+    let told = bought
+        .resource("it to be told again", |it| it["spec"]["entitlement"]["suspendAt"] == suspend_at)
+        .await?;
+    let said = json!([told["spec"]["displayName"], told["spec"]["retention"]["keepFor"]]);
+    assert_eq!(said, json!(["Theirs", "30d"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_told_again_before_it_was_noted_takes_nothing_from_another_tool() -> Result<()> {
+    let shop = Shop::new().await?;
+    let bought =
+        buys_before(&shop, async |_| shop.kubernetes.fail(Some(managers::ENTITLEMENT)).await).await?;
+    let said = |it: &Value| it["spec"]["displayName"] == "My publication";
+    let mut half = bought.resource("its owner's part to be told", said).await?;
+    half["spec"]["retention"] = json!({"keepFor": "30d"});
+    shop.kubernetes.give_away(&bought.name, "retention").await;
+    shop.kubernetes.put(half).await;
+    shop.kubernetes.fail(None).await;
+    let told = bought.resource("it to be entitled", |it| it["spec"]["entitlement"].is_object()).await?;
+    assert_eq!(
+        json!([told["spec"]["displayName"], told["spec"]["retention"]["keepFor"]]),
+        json!(["My publication", "30d"])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_another_tool_sets_before_it_is_told_keeps_nothing_else_from_being_told() -> Result<()> {
+    let shop = Shop::new().await?;
+    let bought =
+        buys_before(&shop, async |name: &str| shop.kubernetes.give_away(name, "retention").await).await?;
+    let told = bought.resource("it to be entitled", |it| it["spec"]["entitlement"].is_object()).await?;
+    assert_eq!(
+        json!([told["spec"]["displayName"], told["spec"]["retention"]]),
+        json!(["My publication", null])
+    );
     Ok(())
 }

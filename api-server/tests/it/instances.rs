@@ -1,7 +1,7 @@
 //! One's apps as they run, over HTTP.
 
 use anyhow::{Context as _, Result, ensure};
-use crds::labels;
+use crds::{labels, managers, names};
 use e2e::wait::until;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -110,6 +110,67 @@ async fn what_was_made_by_hand_is_beside_it_and_all_of_it_is_its_owners_alone() 
         json!(["oldoldoldold", "PURGE_ORDERED"])
     );
     assert_eq!(platform.api.get_as(&budi, "/retained").await?.body, json!({"items": []}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_deletes_in_the_cluster_says_so_and_not_that_it_is_about_to_be_made() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let bought = platform.runs(&ayu).await?;
+    platform.kubernetes.delete("serviceinstances", &bought.namespace, &bought.name).await;
+    let gone = platform.shows(&ayu, &bought, |now| now["generation"].is_null()).await?;
+    assert_eq!(
+        json!([gone["why"]["reason"], gone["why"]["acts"], gone["phase"]]),
+        json!(["Vanished", "ADMINISTRATOR", "FAILED"])
+    );
+    let health = platform.api.get_as(&ayu, &format!("{}/health", bought.path())).await?.body;
+    assert_eq!(json!([health["verdict"], health["reasons"]]), json!(["FAILED", [gone["why"]]]));
+    let failed = platform.api.get_as(&ayu, "/instances?phase=FAILED").await?.body;
+    assert_eq!(failed["items"][0]["id"], json!(bought.id));
+    let refused = platform.verb(&ayu, &bought, "start", &json!({})).await?.expect(StatusCode::CONFLICT)?;
+    assert_eq!((refused.code(), &refused.body["detail"]), ("instance.not_ready", &gone["why"]["message"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cant_be_made_says_what_is_in_the_way() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let order = json!({"plan": "free"});
+    let bought = platform.api.post_once(&ayu, PATH, "buy", &order).await?.expect(StatusCode::CREATED)?.body;
+    let (path, tenant) =
+        (format!("/instances/{}", bought["id"].as_str().context("an id")?), names::tenant_of_user(&ayu.id));
+    let is_said = async |reason: &str| {
+        until("it to be said", BOUND, async || {
+            let now = platform.api.get_as(&ayu, &path).await?.expect(StatusCode::OK)?.body;
+            Ok((now["why"]["reason"] == reason).then_some(now))
+        })
+        .await
+    };
+    is_said("Ordered").await?;
+    let mut made = until("the tenant to be asked for", BOUND, async || {
+        Ok(platform.kubernetes.get("tenantquotas", &tenant).await)
+    })
+    .await?;
+    let taken = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "NamespaceTaken",
+        "message": "The namespace is taken.", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    platform.kubernetes.set_status("tenantquotas", "", &tenant, taken).await;
+    let waits = is_said("NamespaceTaken").await?;
+    assert_eq!(
+        waits["why"],
+        json!({"reason": "NamespaceTaken", "message": "The namespace is taken.", "acts": "ADMINISTRATOR", "since": "2026-01-01T00:00:00Z"})
+    );
+    let health = platform.api.get_as(&ayu, &format!("{path}/health")).await?.body;
+    assert_eq!(health["verdict"], "FAILED");
+    let refused = platform.api.send_as(&ayu, Method::PATCH, &path, &json!({"keep_for": "7d"})).await?;
+    assert_eq!(
+        (refused.expect(StatusCode::CONFLICT)?.body["code"].clone(), waits["phase"].clone()),
+        (json!("instance.not_ready"), json!("PENDING"))
+    );
+    made["spec"]["owner"] = json!("somebody-else");
+    platform.kubernetes.put(made).await;
+    is_said("TenantOfAnother").await?;
     Ok(())
 }
 
@@ -278,6 +339,57 @@ async fn settings_are_changed_within_what_the_app_allows_and_a_new_name_reaches_
         (&list.expect(StatusCode::OK)?.body["items"], &detail["transactions"]),
         (&json!([]), &json!([]))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_setting_that_is_fixed_is_not_changed_by_being_taken_away_first() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let bought = platform.runs(&ayu).await?;
+    platform.kubernetes.set_parameters(&bought.namespace, &bought.name, &[("slug", "a")]).await;
+    for (slug, field) in [(json!(null), "parameters.slug"), (json!("b"), "parameters")] {
+        let body = json!({"parameters": {"slug": slug}});
+        let refused = platform.api.send_as(&ayu, Method::PATCH, &bought.path(), &body).await?;
+        let refused = refused.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
+        assert_eq!(refused.body["errors"][0]["field"], field, "{}", refused.body);
+    }
+    assert_eq!(platform.spec(&bought).await?["parameters"], json!({"slug": "a"}));
+    // What has no value has none to take away.
+    let body = json!({"parameters": {"locale": null, "slug": "a"}});
+    platform.api.send_as(&ayu, Method::PATCH, &bought.path(), &body).await?.expect(StatusCode::OK)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_setting_that_another_tool_manages_stays_its_own_when_others_are_changed() -> Result<()> {
+    let platform = Platform::new().await?;
+    let ayu = platform.user("ayu").await?;
+    let bought = platform.runs(&ayu).await?;
+    let change = async |body: &Value| platform.api.send_as(&ayu, Method::PATCH, &bought.path(), body).await;
+    let owners = async || {
+        let said =
+            platform.kubernetes.said("serviceinstances", &bought.namespace, &bought.name, managers::OWNER);
+        said.await["f:parameters"].clone()
+    };
+    assert_eq!(owners().await, Value::Null);
+    platform.kubernetes.set_parameters(&bought.namespace, &bought.name, &[("locale", "en")]).await;
+    let changed = change(&json!({"parameters": {"title": "Hello"}})).await?.expect(StatusCode::OK)?.body;
+    assert_eq!(changed["parameters"], json!({"title": "Hello", "locale": "en"}));
+    assert_eq!(owners().await, json!({"f:title": {}}));
+    // Named as it is beside one that changes it is left where it is, too.
+    let body = json!({"parameters": {"title": "Bye", "locale": "en"}});
+    change(&body).await?.expect(StatusCode::OK)?;
+    assert_eq!(owners().await, json!({"f:title": {}}));
+    platform
+        .kubernetes
+        .set_parameters(&bought.namespace, &bought.name, &[("locale", "en"), ("title", "Theirs")])
+        .await;
+    let refused = change(&json!({"parameters": {"title": "Mine"}})).await?.expect(StatusCode::CONFLICT)?;
+    let detail = refused.body["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("spec.parameters.title") && detail.contains("gitops"), "{detail}");
+    let refused = change(&json!({"parameters": {"title": null}})).await?.expect(StatusCode::CONFLICT)?;
+    assert_eq!(refused.code(), "resource.managed_elsewhere");
     Ok(())
 }
 

@@ -42,6 +42,10 @@ struct Kept {
     forbidden: BTreeSet<String>,
     /// What is refused the next times: method, kind, status, how often.
     refused: Vec<(Method, String, StatusCode, usize)>,
+    /// The manager of which every apply fails.
+    failing: Option<&'static str>,
+    /// Kinds of which nothing is ever answered.
+    hanging: BTreeSet<String>,
     /// How often each was asked for: method and kind.
     asked: BTreeMap<(String, String), usize>,
 }
@@ -124,6 +128,21 @@ impl Kubernetes {
         self.kept.lock().await.refused.push((method, plural.to_owned(), code, times));
     }
 
+    /// Lets every apply of a manager fail from now on; of none again.
+    pub async fn fail(&self, manager: Option<&'static str>) {
+        self.kept.lock().await.failing = manager;
+    }
+
+    /// Takes every question about a kind and answers none, or answers again from now on.
+    pub async fn hang(&self, plural: &str, hangs: bool) {
+        let mut kept = self.kept.lock().await;
+        if hangs {
+            kept.hanging.insert(plural.to_owned())
+        } else {
+            kept.hanging.remove(plural)
+        };
+    }
+
     /// How often a method was asked for on a kind.
     pub async fn asked(&self, method: &Method, plural: &str) -> usize {
         let asked = (method.to_string(), plural.to_owned());
@@ -145,6 +164,31 @@ impl Kubernetes {
         kept.forgotten = kept.version;
         kept.events.clear();
         self.wake.send_replace(kept.version);
+    }
+
+    /// Lets another manager set parameters of an app, beside those that are there.
+    pub async fn set_parameters(&self, namespace: &str, name: &str, set: &[(&str, &str)]) {
+        let mut kept = self.kept.lock().await;
+        let place = ("serviceinstances".to_owned(), namespace.to_owned(), name.to_owned());
+        let mut object = kept.objects[&place].clone();
+        for (parameter, value) in set {
+            object["spec"]["parameters"][*parameter] = json!(value);
+        }
+        let said: Map<String, Value> =
+            set.iter().map(|(parameter, _)| (format!("f:{parameter}"), json!({}))).collect();
+        let entry = json!({"manager": "gitops", "operation": "Apply", "fieldsType": "FieldsV1",
+            "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": {"f:parameters": said}}});
+        object["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+        kept.put(object);
+        self.wake.send_replace(kept.version);
+    }
+
+    /// What a manager has said of the spec of an object, as its managed fields have it.
+    pub async fn said(&self, plural: &str, namespace: &str, name: &str, manager: &str) -> Value {
+        let object = self.get_in(plural, namespace, name).await.unwrap_or_default();
+        let mut all = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+        all.find(|entry| entry["manager"] == manager)
+            .map_or(Value::Null, |entry| entry["fieldsV1"]["f:spec"].clone())
     }
 
     /// Lets another manager have a field of an object's spec.
@@ -190,6 +234,11 @@ impl Kept {
         let event = json!({"type": "DELETED", "object": object});
         self.events.push((self.version, place.0.clone(), event));
         Some(object)
+    }
+
+    /// Whether an apply fails, since all of its manager's do.
+    fn fails(&self, query: &BTreeMap<String, String>) -> bool {
+        query.get("fieldManager").is_some_and(|manager| self.failing == Some(manager))
     }
 
     /// Whether this is refused, by what was planted or for want of rights.
@@ -270,10 +319,19 @@ impl Kept {
                 && !fields.contains_key(field)
                 && !is_foreign(field)
         };
+        let parameters =
+            merge_parameters(&object["spec"]["parameters"], fields.get("parameters"), &own, &others);
+        let parameters =
+            parameters.map_err(|conflicts| refusal(StatusCode::CONFLICT, "Conflict", &conflicts))?;
         let spec = object["spec"].as_object().cloned().unwrap_or_default();
         let stays = spec.into_iter().filter(|(field, _)| !is_left_out(field));
         object["spec"] = stays.chain(fields.clone()).collect();
-        let ours: Map<String, Value> = fields.keys().map(|field| (format!("f:{field}"), json!({}))).collect();
+        // Those of a template are a list, which is one thing.
+        if let Some(spec) = object["spec"].as_object_mut().filter(|_| place.0 == "serviceinstances") {
+            spec.remove("parameters");
+            spec.extend(parameters.map(|all| ("parameters".to_owned(), all)));
+        }
+        let ours = said_of(fields);
         let entry = json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1",
             "apiVersion": "nakhoda.dev/v1alpha1", "fieldsV1": {"f:spec": ours}});
         object["metadata"]["managedFields"] = others.into_iter().chain([entry]).collect();
@@ -285,8 +343,54 @@ impl Kept {
     }
 }
 
+/// The set of fields that somebody says who sends these; of parameters each is one.
+fn said_of(fields: &Map<String, Value>) -> Value {
+    let below = |field: &str, value: &Value| -> Map<String, Value> {
+        let entries = value.as_object().filter(|_| field == "parameters").into_iter().flatten();
+        entries.map(|(name, _)| (format!("f:{name}"), json!({}))).collect()
+    };
+    fields.iter().map(|(field, value)| (format!("f:{field}"), json!(below(field, value)))).collect()
+}
+
+/// Of parameters each is somebody's: those that are sent take their place beside those of others, and those that this manager says no more
+/// go. None where none are left.
+fn merge_parameters(
+    old: &Value,
+    sent: Option<&Value>,
+    own: &[Value],
+    others: &[Value],
+) -> Result<Option<Value>, Value> {
+    let sent = sent.and_then(Value::as_object).cloned().unwrap_or_default();
+    let old = old.as_object().cloned().unwrap_or_default();
+    let of = |entries: &[Value], name: &str| {
+        let said =
+            |entry: &&Value| entry["fieldsV1"]["f:spec"]["f:parameters"].get(format!("f:{name}")).is_some();
+        entries.iter().find(said).map(|entry| text(entry, "/manager").to_owned())
+    };
+    let conflicts = sent.iter().filter(|(name, value)| old.get(*name).is_some_and(|now| now != *value));
+    let conflicts: Vec<Value> = conflicts
+        .filter_map(|(name, _)| {
+            let manager = of(others, name)?;
+            Some(json!({"reason": "FieldManagerConflict", "field": format!(".spec.parameters.{name}"),
+                "message": format!("conflict with {manager:?}")}))
+        })
+        .collect();
+    if !conflicts.is_empty() {
+        return Err(json!(conflicts));
+    }
+    let is_left_out =
+        |name: &str| of(own, name).is_some() && of(others, name).is_none() && !sent.contains_key(name);
+    let stays = old.into_iter().filter(|(name, _)| !is_left_out(name));
+    let all: Map<String, Value> = stays.chain(sent.clone()).collect();
+    Ok((!all.is_empty()).then_some(Value::Object(all)))
+}
+
 fn refusal(code: StatusCode, reason: &'static str, causes: &Value) -> Refusal {
     (code, reason, causes.clone())
+}
+
+fn planted() -> Refusal {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "Planted", &json!([]))
 }
 
 fn status(code: StatusCode, reason: &str, causes: &Value) -> Response {
@@ -295,21 +399,27 @@ fn status(code: StatusCode, reason: &str, causes: &Value) -> Response {
     (code, Json(body)).into_response()
 }
 
+/// The namespace that a path names, and what of it.
+fn place_in(path: &str) -> (&str, Vec<&str>) {
+    // Kubernetes' own kinds have no group.
+    let group = if path.starts_with("/api/") { 3 } else { 4 };
+    let parts: Vec<&str> = path.split('/').skip(group).collect();
+    let (namespace, rest) = match &parts[..] {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+        rest => ("", rest),
+    };
+    let is_usage = path.starts_with("/apis/metrics.k8s.io/");
+    (namespace, if is_usage { vec!["podmetrics"] } else { rest.to_vec() })
+}
+
 async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let sent = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
     let query: BTreeMap<String, String> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    // Kubernetes' own kinds have no group.
-    let group = if parts.uri.path().starts_with("/api/") { 3 } else { 4 };
-    let path: Vec<&str> = parts.uri.path().split('/').skip(group).collect();
-    let (namespace, rest) = match &path[..] {
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
-        rest => ("", rest),
-    };
-    let is_usage = parts.uri.path().starts_with("/apis/metrics.k8s.io/");
-    let rest = if is_usage { &["podmetrics"][..] } else { rest };
+    let (namespace, rest) = place_in(parts.uri.path());
+    let rest = &rest[..];
     let mut kept = this.kept.lock().await;
     if kept.is_away {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &json!([]));
@@ -317,6 +427,10 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
     let kind = rest.first().copied().unwrap_or_default();
     if let Some((code, reason, causes)) = kept.refuses(&parts.method, namespace, kind) {
         return status(code, reason, &causes);
+    }
+    if kept.hanging.contains(kind) {
+        drop(kept);
+        return std::future::pending().await;
     }
     let dry_run = query.contains_key("dryRun");
     let done = match (&parts.method, rest) {
@@ -344,6 +458,7 @@ async fn answer(State(this): State<Kubernetes>, request: Request) -> Response {
                 Method::GET => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE if dry_run => kept.objects.get(&place).cloned().ok_or_else(missing),
                 Method::DELETE => kept.delete(&place).ok_or_else(missing),
+                _ if kept.fails(&query) => Err(planted()),
                 _ => kept.apply(&place, &sent, &query),
             }
         }

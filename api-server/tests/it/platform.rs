@@ -67,7 +67,8 @@ impl Platform {
             .put(json!({"apiVersion": "nakhoda.dev/v1alpha1", "kind": "ServiceTemplate", "metadata": {"name": "ghost"}, "spec": {
                 "displayName": "Ghost", "description": "A publication", "icon": "ghost", "category": "websites", "version": "1",
                 "parameters": [{"name": "title", "type": "String", "default": "Mine", "maxLength": 10},
-                    {"name": "locale", "type": "Enum", "default": "en", "values": ["en", "id"], "immutable": true}],
+                    {"name": "locale", "type": "Enum", "default": "en", "values": ["en", "id"], "immutable": true},
+                    {"name": "slug", "type": "String", "immutable": true}],
                 "components": [], "expose": {"http": {"component": "app", "port": "http"}},
                 "credentials": [{"name": "user", "value": "admin"},
                     {"name": "password", "displayName": "Password", "value": "x", "sensitive": true}]}}))

@@ -1,7 +1,10 @@
 //! Requests that are sent twice and done once. The result is stored in the transaction of the effect, under a lock that a second request
 //! finds taken while the first is still under way.
 
+mod decided;
 mod store;
+
+pub use decided::{Decided, Due, decide};
 
 use super::{
     inherited::HEADER_TEXT,

@@ -33,6 +33,14 @@ pub(super) async fn lock(db: &mut PgConnection, scope: &Scope) -> Result<bool, s
         .await
 }
 
+/// The same, once whoever has it is done with it.
+pub(super) async fn wait_for_lock(db: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
+    let name = format!("{} {} {}", scope.user, scope.route, scope.key);
+    let lock =
+        sqlx::query_scalar!("select pg_advisory_xact_lock(hashtextextended($1, 7)) is null as locked", name);
+    lock.fetch_one(db).await.map(drop)
+}
+
 /// The answer of then, if it was given since.
 pub(super) async fn find(
     db: &mut PgConnection,
@@ -69,6 +77,19 @@ async fn remove(db: &mut PgConnection, scope: &Scope, since: Timestamp) -> Resul
         scope.route,
         scope.key,
         Time::from(since) as _,
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Forgets what is kept there.
+pub(super) async fn take_away(db: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from idempotency_keys where user_id = $1 and route = $2 and key = $3",
+        scope.user,
+        scope.route,
+        scope.key,
     )
     .execute(db)
     .await

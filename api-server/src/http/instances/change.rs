@@ -41,7 +41,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeInstance {
     /// Its settings, by the names that its service lists: those that are named here become as they are named, null leaves one to its
-    /// default. The app may be restarted for it.
+    /// default. One that is fixed once the app was made can't be taken away. The app may be restarted for it.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>, example = json!({"title": "My publication"}))]
     parameters: Option<BTreeMap<String, Option<String>>>,
     /// When updates may restart it; null: when the platform does.
@@ -61,12 +61,8 @@ pub(super) struct ChangeInstance {
     take_over: bool,
 }
 
-/// Its settings as they would be, checked against what its template allows. What is fixed once it was made stays as it is.
-fn parameters(
-    state: &state::State,
-    resource: &ServiceInstance,
-    changed: &Settings,
-) -> Result<BTreeMap<String, String>> {
+/// Checks its settings as they would be against what its template allows. What is fixed once it was made stays as it is.
+fn check(state: &state::State, resource: &ServiceInstance, changed: &Settings) -> Result<()> {
     let wrong = |says: String| Problem::field(Code::Invalid, "parameters", says);
     if changed.len() > MOST {
         return Err(wrong(format!("has more than {MOST} entries")));
@@ -85,8 +81,22 @@ fn parameters(
     let service = service.or_else(|| Some(plans.named(&resource.spec.plan_ref)?.spec.template_ref.clone()));
     let service = service.unwrap_or_default();
     // Without its template nothing can be said of it; the operator says so.
-    let Some(template) = templates.named(&service) else { return Ok(after) };
+    let Some(template) = templates.named(&service) else { return Ok(()) };
     let declared = &template.spec.parameters;
+    // What is fixed could be given anew as another, once it was taken away.
+    let is_taken =
+        |name: &String| before.contains_key(name) && changed.get(name).is_some_and(Option::is_none);
+    let taken: Vec<FieldError> = declared
+        .iter()
+        .filter(|one| one.immutable && is_taken(&one.name))
+        .map(|one| {
+            let message = "was fixed when the app was made, and can't be taken away".to_owned();
+            FieldError { field: format!("parameters.{}", one.name), message }
+        })
+        .collect();
+    if !taken.is_empty() {
+        return Err(Problem::fields(Code::Invalid, taken));
+    }
     let value = |name: &str, default: Option<&String>| before.get(name).or(default).cloned();
     let fixed = declared
         .iter()
@@ -94,7 +104,7 @@ fn parameters(
         .filter_map(|one| Some((one.name.clone(), value(&one.name, one.default.as_ref())?)));
     values::check(declared, &after, &fixed.collect())
         .map_err(|says| wrong(format!("can't be accepted: {says}")))?;
-    Ok(after)
+    Ok(())
 }
 
 /// What is changed of its settings.
@@ -138,7 +148,12 @@ fn read<T, U>(given: Given<T>, read: impl Fn(T) -> Result<U>) -> Result<Given<U>
 
 /// A field of the resource, as it is called here.
 fn field(error: &FieldError) -> String {
-    if error.field == "retention.keepFor" { "keep_for".to_owned() } else { snake_case(&error.field) }
+    match error.field.as_str() {
+        "retention.keepFor" => "keep_for".to_owned(),
+        // What follows is the app's own word.
+        setting if setting.starts_with("parameters.") => setting.to_owned(),
+        other => snake_case(other),
+    }
 }
 
 /// Change an app's settings, its maintenance window, access from outside, or how long its data is kept.
@@ -174,8 +189,10 @@ pub(super) async fn change(
     let done = tokio::spawn(async move {
         let changed = |resource: &ServiceInstance| {
             let mut all = Changes(others.0.clone());
-            let settings = settings.as_ref().map(|changed| parameters(&writer, resource, changed));
-            all.set("parameters", settings.transpose()?)?;
+            if let Some(changed) = &settings {
+                check(&writer, resource, changed)?;
+            }
+            all.set("parameters", settings.as_ref())?;
             Ok(all.0)
         };
         owner::change(&writer, &of, changed, &by).await

@@ -94,10 +94,10 @@ pub(super) async fn health(
     let own = own::find(&state, principal.user_id, id).await?;
     let resource = own.resource.as_deref();
     Ok(Json(HealthView {
-        verdict: why::verdict(resource).into(),
-        phase: why::phase(resource).into(),
+        verdict: why::verdict(own.known()).into(),
+        phase: why::phase(own.known()).into(),
         available: why::is(resource, conditions::AVAILABLE),
-        reasons: why::ranked(resource).into_iter().map(WhyView::from).collect(),
+        reasons: why::ranked(own.known()).into_iter().map(WhyView::from).collect(),
         components: parts::components(resource),
         last_change: resource.and_then(why::last_change),
         as_of: own.as_of,

@@ -51,7 +51,7 @@ impl SortField for By {
 impl Filter {
     fn has(&self, own: &Own, shown: &SummaryView) -> bool {
         let Self { phase, plan, service, q } = self;
-        phase.is_none_or(|phase| phase == why::phase(own.resource.as_deref()).into())
+        phase.is_none_or(|phase| phase == why::phase(own.known()).into())
             && plan.as_ref().is_none_or(|plan| plan == shown.plan())
             && service.as_ref().is_none_or(|service| Some(service.as_str()) == shown.service())
             && q.as_ref().is_none_or(|words| words.all(|word| shown.text().contains(word)))

@@ -7,20 +7,20 @@ use crate::{
         admin::Trace,
         auth::CurrentUser,
         body::Body,
-        idempotency::{self, Begun, Key},
+        idempotency::{self, Decided, Key},
         path::Id,
         problem::{self, Problem, Result},
         rate::{self, Limit},
     },
     instances::{
         own,
-        owner::{self, By, Verb},
+        owner::{self, Asked, By, Verb},
         why,
     },
     sessions::Principal,
     state,
 };
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, response::Response};
 use crds::ServiceInstance;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ impl PowerView {
             power_state: resource.spec.power_state.into(),
             restarted_at: super::parts::time(resource.spec.restarted_at.as_ref()),
             generation: resource.metadata.generation.unwrap_or_default(),
-            phase: why::phase(Some(resource)).into(),
+            phase: why::phase(resource.into()).into(),
         }
     }
 }
@@ -87,23 +87,30 @@ impl Order {
         key: Key,
         body: Body<ChangePower>,
     ) -> Result<Response> {
-        let Self { principal, trace, id, verb } = self;
-        let route = format!("POST /instances/{id}/{route}");
-        let by = By { actor: trace.actor(&principal), take_over: body.value.take_over };
-        let work = Box::pin(async {
-            let own = own::find(&state, principal.user_id, id).await?;
-            rate::take(&state, PER_USER, &principal.user_id.to_string()).await?;
-            let state = Arc::clone(&state);
-            // To its end, also when nobody waits for the answer any more.
-            let done = tokio::spawn(async move { owner::power(&state, &own, verb, &by).await });
-            done.await.map_err(|error| Problem::internal(&error))?
+        let route = format!("POST /instances/{}/{route}", self.id);
+        let take_over = body.value.take_over;
+        let decided =
+            idempotency::decide(&state, &self.principal, &route, key, &body.bytes, owner::moment).await?;
+        let due = match decided {
+            Decided::Before(answer) => return Ok(answer),
+            Decided::Due(due) => due,
+        };
+        let asked = Asked { at: due.decision, is_repeat: due.is_repeat };
+        // To its end, also when nobody waits for the answer any more.
+        let done = tokio::spawn(async move {
+            let done = Box::pin(self.order(&state, asked, take_over)).await;
+            due.end(&state, done).await
         });
-        match idempotency::begin_after(&state, &principal, &route, key, &body.bytes, work).await? {
-            Begun::Before(answer) => Ok(answer),
-            Begun::First((once, resource)) => {
-                once.finish(StatusCode::OK, &[], &PowerView::of(id, &resource)).await
-            }
-        }
+        done.await.map_err(|error| Problem::internal(&error))?
+    }
+
+    async fn order(self, state: &state::State, asked: Asked, take_over: bool) -> Result<PowerView> {
+        let Self { principal, trace, id, verb } = self;
+        let by = By { actor: trace.actor(&principal), take_over };
+        let own = own::find(state, principal.user_id, id).await?;
+        rate::take(state, PER_USER, &principal.user_id.to_string()).await?;
+        let resource = owner::power(state, &own, verb, asked, &by).await?;
+        Ok(PowerView::of(id, &resource))
     }
 }
 

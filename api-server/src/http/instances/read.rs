@@ -82,7 +82,7 @@ impl InstanceView {
         let status = resource.and_then(|one| one.status.clone()).unwrap_or_default();
         Self {
             summary: own.into(),
-            reasons: why::ranked(resource).into_iter().map(WhyView::from).collect(),
+            reasons: why::ranked(own.known()).into_iter().map(WhyView::from).collect(),
             conditions: status.conditions.iter().map(ConditionView::from).collect(),
             observed_generation: status.observed_generation,
             components: parts::components(resource),

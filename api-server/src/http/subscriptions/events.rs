@@ -27,7 +27,7 @@ use axum::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use crds::{ServiceInstance, names};
+use crds::{ServiceInstance, TenantQuota, names};
 use futures::stream;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -140,7 +140,8 @@ struct EventView {
 }
 
 impl EventView {
-    fn of(row: &Subscription, resource: Option<&ServiceInstance>) -> Self {
+    fn of(row: &Subscription, resource: Option<&ServiceInstance>, tenant: Option<&TenantQuota>) -> Self {
+        let known = why::Known { row: Some(row), resource, tenant };
         Self {
             subscription_id: row.id,
             status: row.status,
@@ -148,8 +149,8 @@ impl EventView {
                 .into_iter()
                 .map(|step| StepView::of(step, resource))
                 .collect(),
-            phase: why::phase(resource).into(),
-            why: why::ranked(resource).into_iter().next().filter(|_| row.end.is_none()).map(WhyView::from),
+            phase: why::phase(known).into(),
+            why: why::ranked(known).into_iter().next().filter(|_| row.end.is_none()).map(WhyView::from),
             settled: resource.is_some_and(why::is_settled),
             urls: UrlsView::of(resource),
             paid_until: row.paid.map(|paid| paid.until),
@@ -194,6 +195,7 @@ struct Listener {
     login: Login,
     row: Subscription,
     resource: Option<Arc<ServiceInstance>>,
+    tenant: Option<Arc<TenantQuota>>,
     told: Option<String>,
     is_over: bool,
     _place: Place,
@@ -203,7 +205,7 @@ impl Listener {
     /// What is news; none where there is nothing more to come.
     async fn next(mut self) -> Option<(std::result::Result<Event, Infallible>, Self)> {
         while !self.is_over {
-            let view = EventView::of(&self.row, self.resource.as_deref());
+            let view = EventView::of(&self.row, self.resource.as_deref(), self.tenant.as_deref());
             let (id, event) = view.event().ok()?;
             self.is_over = view.over;
             if self.told.as_ref() != Some(&id) {
@@ -235,6 +237,9 @@ impl Listener {
         }
         if let Ok(found) = own::resource_of(&self.state, &self.row) {
             self.resource = found;
+        }
+        if let Ok(found) = own::tenant_of(&self.state, self.row.user_id) {
+            self.tenant = found;
         }
         Some(())
     }
@@ -280,12 +285,13 @@ pub(super) async fn events(
     let row = store::find_own(&state.db, principal.user_id, id).await?;
     let row = row.ok_or_else(|| Problem::new(Code::NotFound))?;
     let resource = own::resource_of(&state, &row)?;
-    let now = EventView::of(&row, resource.as_deref());
+    let tenant = own::tenant_of(&state, row.user_id)?;
+    let now = EventView::of(&row, resource.as_deref(), tenant.as_deref());
     if now.over && told == Some(now.event()?.0) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let place = state.streams.place(principal.user_id)?;
-    let listener = Listener { state, login, row, resource, told, is_over: false, _place: place };
+    let listener = Listener { state, login, row, resource, tenant, told, is_over: false, _place: place };
     let events = stream::unfold(listener, Listener::next);
     // Not to be kept, and not to be held back by a proxy until there is more of it.
     let headers = [(header::CACHE_CONTROL, "no-store"), (UNBUFFERED, "no")];

@@ -90,7 +90,7 @@ struct StorageView {
 pub(super) struct MetricsView {
     /// The app, as `/instances` names it.
     instance_id: Uuid,
-    /// How it is; null where the cluster can't be asked.
+    /// How it is; null where the cluster was not heard of for half a minute.
     #[schema(required = true)]
     status: Option<Phase>,
     /// Whether it is known what it uses.
@@ -122,8 +122,13 @@ impl Known {
         let Ok(resource) = own::resource_of(state, row) else {
             return Self { phase: None, urls: UrlsView::default(), usage: Err(MissingView::ClusterAway) };
         };
-        let phase = (resource.is_some() || row.end.is_none()).then(|| why::phase(resource.as_deref()).into());
         let urls = UrlsView::of(resource.as_deref());
+        // Nobody knows how it is now, and whoever measures is behind the API server that is silent.
+        if state.cluster.watches().instances.is_stale() {
+            return Self { phase: None, urls, usage: Err(MissingView::ClusterAway) };
+        }
+        let known = why::Known { row: Some(row), resource: resource.as_deref(), tenant: None };
+        let phase = (resource.is_some() || row.end.is_none()).then(|| why::phase(known).into());
         let usage = match resource.as_deref() {
             Some(resource) => measured(state, resource).await,
             None => Err(MissingView::NotThere),
@@ -134,7 +139,7 @@ impl Known {
 
 async fn measured(state: &state::State, resource: &ServiceInstance) -> Result<Usage, MissingView> {
     let does_not_run = [instance::Phase::Pending, instance::Phase::Stopped, instance::Phase::Suspended];
-    if does_not_run.contains(&why::phase(Some(resource))) {
+    if does_not_run.contains(&why::phase(resource.into())) {
         return Err(MissingView::NotRunning);
     }
     let metadata = &resource.metadata;
@@ -145,6 +150,7 @@ async fn measured(state: &state::State, resource: &ServiceInstance) -> Result<Us
         Missing::NoSource => MissingView::NoSource,
         Missing::Failing => MissingView::Failing,
         Missing::NotMeasured => MissingView::NotMeasured,
+        Missing::Away => MissingView::ClusterAway,
     })
 }
 
