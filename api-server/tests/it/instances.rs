@@ -23,6 +23,10 @@ async fn what_was_bought_is_listed_and_shown_with_the_pods_that_are_there_at_the
     );
     let early = platform.verb(&ayu, &bought, "stop", &json!({})).await?.expect(StatusCode::CONFLICT)?;
     assert_eq!(early.code(), "instance.not_ready");
+    for early in [json!({"keep_for": "7d"}), json!({"parameters": {"title": "Hello"}})] {
+        let refused = platform.api.send_as(&ayu, Method::PATCH, &bought.path(), &early).await?;
+        assert_eq!(refused.expect(StatusCode::CONFLICT)?.code(), "instance.not_ready", "{early}");
+    }
     platform.becomes_active(&ayu, &bought).await?;
     platform.says(&bought, "Running", "Running").await?;
     let runs = platform.shows(&ayu, &bought, |now| now["settled"] == true).await?;

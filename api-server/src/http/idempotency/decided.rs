@@ -82,7 +82,8 @@ pub async fn decide<T: Serialize + DeserializeOwned>(
         }
         Some(before) => {
             tx.rollback().await?;
-            return Ok(Decided::Before(before.replay(fingerprint)?));
+            before.is_of(fingerprint)?;
+            return Ok(Decided::Before(before.replay()?));
         }
     };
     let due = Due { decision, is_repeat, place };

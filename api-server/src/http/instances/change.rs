@@ -122,6 +122,11 @@ fn changes(own: &Own, asked: ChangeInstance) -> Result<(Changes, Option<Settings
         let detail = "The app is being made: say how long its data is kept once it is there.";
         return Err(Problem::with(Code::InstanceNotReady, detail));
     }
+    // Each change makes its pods anew, so that who goes on with it would keep it from ever being there.
+    if settings.is_some() && is_new {
+        let detail = "The app is being made: change its settings once it is there, or cancel it, and all of its price comes back.";
+        return Err(Problem::with(Code::InstanceNotReady, detail));
+    }
     let keep_for = keep_for.map(retention).transpose()?;
     changes.set("retention", keep_for)?;
     Ok((changes, settings))
