@@ -24,6 +24,10 @@ logs *arguments:
 test *arguments:
     cargo dev test {{ arguments }}
 
+# Apps on a real node: bought, used, killed, suspended, restored (docs/REAL-NODE.md); as root, the first time with half an hour of builds
+real *arguments:
+    NAKHODA_REAL=1 cargo dev test --test real {{ arguments }} -- --nocapture
+
 # The operator with 1,000 instances of 100 tenants, beside what the same API server does without it (docs/BENCHMARKS.md)
 bench *arguments:
     cargo dev bench {{ arguments }}

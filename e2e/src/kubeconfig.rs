@@ -41,6 +41,19 @@ pub fn write_file(path: &Path, user: &str, server: &Server, credential: &Credent
     write_private(path, &serde_json::to_string_pretty(&document(user, server, credential))?)
 }
 
+/// The same for a server that is reached by another address than those of its certificate: it is asked for by that name.
+pub(crate) fn write_file_by_name(
+    path: &Path,
+    user: &str,
+    server: &Server,
+    credential: &Credential,
+    name: &str,
+) -> Result<()> {
+    let mut document = document(user, server, credential);
+    document["clusters"][0]["cluster"]["tls-server-name"] = json!(name);
+    write_private(path, &serde_json::to_string_pretty(&document)?)
+}
+
 /// Writes a file with secrets in it.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     if let Some(dir) = path.parent() {

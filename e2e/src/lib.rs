@@ -29,6 +29,7 @@ pub mod postgres;
 pub mod postgres_proxy;
 pub mod process;
 pub mod proxy;
+pub mod real_node;
 pub mod repository;
 pub mod scratch;
 pub mod story;

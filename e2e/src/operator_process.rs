@@ -1,19 +1,21 @@
 //! The operator as a process of this machine, under the identity it has in production.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 
 use crate::charts::NAMESPACE;
 use crate::process::{self, Process, Spec};
-use crate::{ports, wait};
+use crate::{ports, repository, wait};
 
 /// The service account the operator runs as, in [`NAMESPACE`].
 pub const SERVICE_ACCOUNT: &str = "nakhoda-operator";
@@ -105,4 +107,28 @@ impl Operator {
 /// The program to test: what `cargo dev test` built, else the one beside the running test's.
 pub fn program() -> Result<PathBuf> {
     process::built(PROGRAM, "operator")
+}
+
+/// Writes the shipped settings, with what is `special` put over them as a JSON merge patch, to `path`.
+pub fn write_settings(special: &Value, path: &Path) -> Result<()> {
+    let shipped = repository::root().join("config/default.yaml");
+    let mut settings: Value = serde_yaml::from_str(&fs::read_to_string(shipped)?)?;
+    merge(&mut settings, special);
+    fs::write(path, serde_json::to_string_pretty(&settings)?)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A JSON merge patch (RFC 7386).
+fn merge(into: &mut Value, patch: &Value) {
+    let (Value::Object(into), Value::Object(patch)) = (&mut *into, patch) else {
+        *into = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            into.remove(key);
+        } else {
+            merge(into.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
 }

@@ -63,6 +63,13 @@ impl Pki {
         sign_client(&Issuer::new(authority(CA)?, KeyPair::from_pem(&key)?), user, group)
     }
 
+    /// The same, kept as the pair `name`.
+    pub fn write_client(&self, name: &str, user: &str, group: Option<&str>) -> Result<()> {
+        let (certificate, key) = self.client(user, group)?;
+        self.write(&format!("{name}.crt"), &certificate)?;
+        self.write_secret(&format!("{name}.key"), &key)
+    }
+
     /// Certificate and key of a server under these host names, made anew as `name`.
     pub fn server(&self, name: &str, hosts: &[&str]) -> Result<(PathBuf, PathBuf)> {
         let path = self.dir.join("ca.key");

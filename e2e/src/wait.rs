@@ -17,10 +17,20 @@ const PACE: Duration = Duration::from_millis(50);
 pub async fn until<T>(
     what: &str,
     bound: Duration,
+    probe: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_every(PACE, what, bound, probe).await
+}
+
+/// The same, for what may not be asked that often.
+pub async fn until_every<T>(
+    pace: Duration,
+    what: &str,
+    bound: Duration,
     mut probe: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let deadline = Instant::now() + bound;
-    let mut pace = interval(PACE);
+    let mut pace = interval(pace);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pace.tick().await;

@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
         let pods = (plan.instances + plan.instances.min(FLOOR)) * pods;
         let nodes = Nodes { count: pods / 100 + 2, cpu: 256, memory: 1024, pods: 110 };
         let tools = tokio::task::spawn_blocking(move || Tools::find_or_build(story)).await??;
-        let size = Size { nodes, audit_mb: 8000 };
+        let size = Size { nodes, audit_mb: 8000, ..Size::default() };
         let control_plane = ControlPlane::start_sized(&plan.dir, None, &size, &tools, story).await?;
         let cluster = control_plane.cluster();
         charts::install(&tools.helm, cluster).await?;

@@ -4,16 +4,16 @@ use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 
-use super::{Site, flag};
+use super::{Listens, Site, flag};
 use crate::process::Process;
 
 const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 /// Who signs the tokens of service accounts.
 const ISSUER: &str = "https://kubernetes.default.svc";
 
-/// Starts kube-apiserver on `port` of the loopback address, with its data in `store`; a file of its audit log has at most
-/// so many megabytes.
-pub(super) fn start(site: &Site<'_>, store: &str, port: u16, audit_mb: u32) -> Result<Process> {
+/// Starts kube-apiserver on its port of the loopback address.
+pub(super) fn start(site: &Site<'_>, listens: &Listens) -> Result<Process> {
+    let Listens { store, port, audit_mb, real_nodes } = listens;
     let mut args = vec![
         flag("etcd-servers", store),
         flag("bind-address", "127.0.0.1"),
@@ -23,13 +23,16 @@ pub(super) fn start(site: &Site<'_>, store: &str, port: u16, audit_mb: u32) -> R
         flag("advertise-address", "127.0.0.1"),
         flag("endpoint-reconciler-type", "none"),
         flag("service-cluster-ip-range", "10.96.0.0/16"),
-        flag("authorization-mode", "RBAC"),
+        flag("authorization-mode", if *real_nodes { "Node,RBAC" } else { "RBAC" }),
         flag("profiling", "false"),
         flag("cert-dir", site.dir.join("pki")),
     ];
     args.extend(identity(site));
     args.extend(aggregation(site));
-    args.extend(audit(site, audit_mb)?);
+    args.extend(audit(site, *audit_mb)?);
+    if *real_nodes {
+        args.extend(kubelets(site)?);
+    }
     Process::spawn(site.spec("kube-apiserver", &site.tools.kube_apiserver, args))
 }
 
@@ -58,6 +61,19 @@ fn aggregation(site: &Site<'_>) -> [OsString; 8] {
         // By the Service, not by its endpoints: what is aggregated here has an external name.
         flag("enable-aggregator-routing", "false"),
     ]
+}
+
+/// How it asks real kubelets, for logs and commands; and that those write of themselves alone.
+fn kubelets(site: &Site<'_>) -> Result<[OsString; 5]> {
+    site.pki.write_client("kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters"))?;
+    let (certificate, key) = site.pki.pair("kubelet-client");
+    Ok([
+        flag("kubelet-client-certificate", certificate),
+        flag("kubelet-client-key", key),
+        flag("kubelet-certificate-authority", site.pki.ca()),
+        flag("kubelet-preferred-address-types", "InternalIP"),
+        flag("enable-admission-plugins", "NodeRestriction"),
+    ])
 }
 
 fn audit(site: &Site<'_>, megabytes: u32) -> Result<[OsString; 4]> {

@@ -43,8 +43,8 @@ pub(super) async fn start(
         flag("secure-port", port.to_string()),
         flag("tls-cert-file", certificate),
         flag("tls-private-key-file", key),
-        // The addresses of simulated nodes lead nowhere, but for this one.
-        flag("kubelet-preferred-address-types", "InternalDNS"),
+        // Of the addresses of simulated nodes only this one leads anywhere; real ones have none of its kind.
+        flag("kubelet-preferred-address-types", "InternalDNS,InternalIP"),
         flag("kubelet-port", kubelets.to_string()),
         flag("kubelet-certificate-authority", site.pki.ca()),
         flag("metric-resolution", "10s"),

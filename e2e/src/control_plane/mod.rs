@@ -60,6 +60,7 @@ struct Listens {
     store: String,
     port: u16,
     audit_mb: u32,
+    real_nodes: bool,
 }
 
 /// What a control plane has room for.
@@ -70,11 +71,13 @@ pub struct Size {
     /// The most that a file of the audit log may have, in MB. One file for all but the longest runs, so that a count reads
     /// one file.
     pub audit_mb: u32,
+    /// Whether nodes on which containers run will come beside the simulated ones: pods then go to those alone.
+    pub real_nodes: bool,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { nodes: Nodes::default(), audit_mb: 500 }
+        Self { nodes: Nodes::default(), audit_mb: 500, real_nodes: false }
     }
 }
 
@@ -110,8 +113,9 @@ impl ControlPlane {
         let port = port.map_or_else(ports::free, ports::exactly)?;
         let server =
             Server { url: format!("https://127.0.0.1:{port}"), ca: Some(std::fs::read_to_string(pki.ca())?) };
-        let listens = Listens { store: address, port, audit_mb: room.audit_mb };
-        let api_server = api_server::start(&site, &listens.store, port, room.audit_mb)?;
+        let Size { nodes: _, audit_mb, real_nodes } = *room;
+        let listens = Listens { store: address, port, audit_mb, real_nodes };
+        let api_server = api_server::start(&site, &listens)?;
         site.write_kubeconfig("admin", "nakhoda-dev-admin", Some("system:masters"), &server)?;
         let cluster = Cluster::attach(dir)?;
         let mut control_plane = Self {
@@ -132,7 +136,7 @@ impl ControlPlane {
         // within half a minute only.
         charts::forget_unfinished(&control_plane.cluster).await?;
         charts::install_types(&tools.helm, &control_plane.cluster).await?;
-        nodes::declare(&admin, &room.nodes).await?;
+        nodes::declare(&admin, &room.nodes, room.real_nodes).await?;
         control_plane.controllers = controllers::start(&site, &server, control_plane.kubelets)?;
         let nodes = nodes::until_ready(&admin, &room.nodes);
         tokio::select! {
@@ -166,6 +170,17 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// The API server's port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.listens.port
+    }
+
+    /// The port at which KWOK answers for the kubelets of simulated nodes; a real one in a network of its own listens at the
+    /// same, so that who asks kubelets needs to know one.
+    pub fn kubelets(&self) -> u16 {
+        self.kubelets
+    }
+
     /// How to reach it.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
@@ -194,8 +209,7 @@ impl ControlPlane {
         let dir = self.cluster.dir().to_owned();
         let pki = Pki::open(&dir.join("pki"))?;
         let site = Site { dir: &dir, tools: &self.tools, pki: &pki };
-        let Listens { store, port, audit_mb } = &self.listens;
-        self.api_server = api_server::start(&site, store, *port, *audit_mb)?;
+        self.api_server = api_server::start(&site, &self.listens)?;
         self.until_ready().await
     }
 
@@ -255,7 +269,7 @@ impl Site<'_> {
 }
 
 /// `--name=value`, for programs of the Go world.
-fn flag(name: &str, value: impl AsRef<std::ffi::OsStr>) -> OsString {
+pub(crate) fn flag(name: &str, value: impl AsRef<std::ffi::OsStr>) -> OsString {
     let mut flag = OsString::from(format!("--{name}="));
     flag.push(value);
     flag

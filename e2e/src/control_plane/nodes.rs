@@ -39,8 +39,12 @@ impl Default for Nodes {
 const MANAGER: &str = "nakhoda-dev";
 const READY: Duration = Duration::from_mins(1);
 
-/// Declares the nodes and the default storage class.
-pub(super) async fn declare(admin: &Client, declared: &Nodes) -> Result<()> {
+/// The taint of simulated nodes where there are real ones: nothing that is to run goes there.
+const TAINT: &str = "nakhoda.dev/simulated";
+
+/// Declares the nodes, closed to ordinary pods where there are `real` ones, and the storage class of simulated volumes, which is
+/// the default one where there are none.
+pub(super) async fn declare(admin: &Client, declared: &Nodes, real: bool) -> Result<()> {
     let apply = PatchParams::apply(MANAGER).force();
     let nodes: Api<Node> = Api::all(admin.clone());
     let leases: Api<Lease> = Api::namespaced(admin.clone(), "kube-node-lease");
@@ -51,11 +55,11 @@ pub(super) async fn declare(admin: &Client, declared: &Nodes) -> Result<()> {
             Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error.into()),
         }
-        nodes.patch(&name, &apply, &Patch::Apply(node(&name))).await?;
+        nodes.patch(&name, &apply, &Patch::Apply(node(&name, real))).await?;
         nodes.patch_status(&name, &apply, &Patch::Apply(status(declared))).await?;
     }
     let classes: Api<StorageClass> = Api::all(admin.clone());
-    classes.patch("standard", &apply, &Patch::Apply(storage_class())).await?;
+    classes.patch("standard", &apply, &Patch::Apply(storage_class(!real))).await?;
     Ok(())
 }
 
@@ -76,7 +80,8 @@ fn names(declared: &Nodes) -> impl Iterator<Item = String> + use<> {
     (1..=declared.count).map(|number| format!("simulated-{number}"))
 }
 
-fn node(name: &str) -> serde_json::Value {
+fn node(name: &str, tainted: bool) -> serde_json::Value {
+    let spec = if tainted { json!({"taints": [{"key": TAINT, "effect": "NoSchedule"}]}) } else { json!({}) };
     json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -94,6 +99,7 @@ fn node(name: &str) -> serde_json::Value {
                 "metrics.k8s.io/resource-metrics-path": format!("/metrics/nodes/{name}/metrics/resource"),
             },
         },
+        "spec": spec,
     })
 }
 
@@ -105,13 +111,13 @@ fn status(declared: &Nodes) -> serde_json::Value {
     json!({ "apiVersion": "v1", "kind": "Node", "status": { "capacity": room, "allocatable": room } })
 }
 
-fn storage_class() -> serde_json::Value {
+fn storage_class(default: bool) -> serde_json::Value {
     json!({
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {
             "name": "standard",
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+            "annotations": { "storageclass.kubernetes.io/is-default-class": default.to_string() },
         },
         "provisioner": "kubernetes.io/host-path",
         "reclaimPolicy": "Delete",

@@ -15,7 +15,7 @@ use crate::operator_process::{Operator, SERVICE_ACCOUNT, Settings};
 use crate::people::{ADMINISTRATOR, PASSWORD, People, Start, Where};
 use crate::story::Story;
 use crate::walk::Walk;
-use crate::{api_process, disk, process, repository};
+use crate::{api_process, disk, process};
 
 /// Free space a running control plane wants, in bytes.
 const ROOM: u64 = disk::GIB;
@@ -30,6 +30,9 @@ pub(super) struct Options {
     /// Start only this
     #[arg(long)]
     only: Option<Only>,
+    /// Add a real node, on which containers run, beside the simulated ones (Linux, root)
+    #[arg(long, conflicts_with = "context")]
+    real_node: bool,
     /// The API server's port; without it a free one is chosen
     #[arg(long)]
     port: Option<u16>,
@@ -62,8 +65,11 @@ async fn start(options: &Options, dir: &Path, story: Story) -> Result<()> {
     preflight::check(story)?;
     disk::require_free(dir, ROOM, "the control plane's data and logs")?;
     let stage = match own_cluster::select(options.context.as_deref(), options.yes, &dir.join("own"))? {
+        Some(_) if options.real_node => {
+            bail!("--real-node is for a control plane started here: unset KUBECONFIG")
+        }
         Some(cluster) => Stage::own(cluster, story).await?,
-        None => Stage::ours(options.port, dir, story).await?,
+        None => Stage::ours(options.port, dir, options.real_node, story).await?,
     };
     let running = match options.only {
         Some(Only::ControlPlane) => None,
@@ -158,7 +164,7 @@ async fn start_operator(stage: &Stage, program: &Path) -> Result<Operator> {
     let operator = Operator::start(Settings {
         program,
         kubeconfig: &kubeconfig,
-        config: &repository::root().join("config/default.yaml"),
+        config: &stage.settings(),
         identity: "operator",
         logs: &logs,
         args: Vec::new(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::bag::{Bag, Letter};
@@ -36,6 +36,8 @@ const WAVE: Duration = Duration::from_mins(20);
 #[derive(Clone, Debug)]
 struct Payment {
     order_id: String,
+    /// The id of its top-up.
+    top_up: String,
     customer: usize,
     fate: Fate,
 }
@@ -95,6 +97,7 @@ impl<'a> Storm<'a> {
         self.bring([soon, forged].concat()).await?;
         self.bring([later, late].concat()).await?;
         self.house.settles(WAVE).await?;
+        self.call_off(&payments).await?;
         self.outcome.telling += begun.elapsed();
         self.outcome.payments += payments.len();
         Ok(())
@@ -111,10 +114,39 @@ impl<'a> Storm<'a> {
             let reply = self.house.caller.call(n % REPLICAS, person, &call).await;
             Ok((reply != Reply::Unknown).then_some(reply))
         });
-        let Reply::Done(top_up) = made.await? else { bail!("payment {n} is refused") };
+        let top_up = match made.await? {
+            Reply::Done(top_up) => top_up,
+            other => bail!("payment {n} of {} is not made: {other:?}", person.email),
+        };
         let token = top_up.pointer("/payment/token").and_then(|token| token.as_str());
         let order_id = token.and_then(|token| self.house.gateway.order_of(token));
-        Ok(Payment { order_id: order_id.context("there is a page to pay at")?, customer, fate })
+        let id = top_up.pointer("/id").and_then(|id| id.as_str()).context("a top-up has an id")?.to_owned();
+        Ok(Payment { order_id: order_id.context("there is a page to pay at")?, top_up: id, customer, fate })
+    }
+
+    /// Customers call off what they did not come to pay: otherwise it could be tried again for a day, and nobody begins new ones beside too
+    /// many of these.
+    async fn call_off(&self, payments: &[Payment]) -> Result<()> {
+        let left = payments.iter().filter(|payment| payment.fate.is_left_unpaid());
+        let call_off = |payment: &Payment| {
+            let (person, path) = (
+                &self.house.customers[payment.customer],
+                format!("/wallet/top-ups/{}/cancel", payment.top_up),
+            );
+            let call =
+                Call { method: Method::POST, path, key: Some(format!("off-{}", payment.top_up)), body: None };
+            async move {
+                let done = wait::until("a top-up to be called off", WAVE, async || {
+                    let reply = self.house.caller.call(0, person, &call).await;
+                    Ok((reply != Reply::Unknown).then_some(reply))
+                });
+                let reply = done.await?;
+                ensure!(matches!(reply, Reply::Done(_)), "a top-up is not called off: {reply:?}");
+                anyhow::Ok(())
+            }
+        };
+        let calls: Vec<_> = left.map(call_off).collect();
+        stream::iter(calls).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 
     fn act(&self, payment: &Payment, acts: Vec<fate::Step>) -> Result<()> {

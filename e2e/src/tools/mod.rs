@@ -22,6 +22,8 @@ pub struct Tools {
     pub kube_apiserver: PathBuf,
     pub kube_controller_manager: PathBuf,
     pub kube_scheduler: PathBuf,
+    pub kubelet: PathBuf,
+    pub kube_proxy: PathBuf,
     pub kubectl: PathBuf,
     pub kwok: PathBuf,
     pub helm: PathBuf,
@@ -40,6 +42,8 @@ impl Tools {
             kube_apiserver: asset("kube-apiserver").unwrap_or_else(|| kubernetes.join("kube-apiserver")),
             kube_controller_manager: kubernetes.join("kube-controller-manager"),
             kube_scheduler: kubernetes.join("kube-scheduler"),
+            kubelet: kubernetes.join("kubelet"),
+            kube_proxy: kubernetes.join("kube-proxy"),
             kubectl: asset("kubectl").unwrap_or_else(|| kubernetes.join("kubectl")),
             kwok: pin(&pins::KWOK)?.join("kwok"),
             helm: pin(&pins::HELM)?.join("helm"),
@@ -51,10 +55,32 @@ impl Tools {
         Ok(build::installed(&cache_dir()?, &pins::METRICS_SERVER, story)?.join("metrics-server"))
     }
 
+    /// What runs beside kubelet and containerd on a real node.
+    pub fn find_or_build_node(story: Story) -> Result<Node> {
+        let cache = cache_dir()?;
+        let pin = |pin: &Pin| Ok::<_, anyhow::Error>(build::installed(&cache, pin, story)?.join(pin.name));
+        Ok(Node {
+            coredns: pin(&pins::COREDNS)?,
+            kube_router: pin(&pins::KUBE_ROUTER)?,
+            local_path: pin(&pins::LOCAL_PATH)?,
+            traefik: pin(&pins::TRAEFIK)?,
+        })
+    }
+
     /// Helm alone, for a cluster somebody else runs.
     pub fn find_or_build_helm(story: Story) -> Result<PathBuf> {
         Ok(build::installed(&cache_dir()?, &pins::HELM, story)?.join("helm"))
     }
+}
+
+/// The paths of the programs of a real node that no package of Debian has.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is the path of the program it is named after")]
+pub struct Node {
+    pub coredns: PathBuf,
+    pub kube_router: PathBuf,
+    pub local_path: PathBuf,
+    pub traefik: PathBuf,
 }
 
 /// Links `programs` into `dir`, so that one entry on `PATH` has them all.

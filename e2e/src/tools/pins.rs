@@ -31,7 +31,14 @@ pub(super) const KUBERNETES: Pin = Pin {
     name: "kubernetes",
     package: ".",
     version: ("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion"),
-    names: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"],
+    names: &[
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "kubectl",
+        "kubelet",
+    ],
     packages: 2600,
     disk: 6 * 1024 * MIB,
     go_mod: include_str!("../../tools/kubernetes/go.mod"),
@@ -80,6 +87,50 @@ pub(super) const METRICS_SERVER: Pin = Pin {
     disk: 1024 * MIB,
     go_mod: include_str!("../../tools/metrics-server/go.mod"),
     files: &[include_str!("../../tools/metrics-server/go.sum")],
+};
+
+pub(super) const COREDNS: Pin = Pin {
+    name: "coredns",
+    package: ".",
+    version: ("", ""),
+    names: &[],
+    packages: 700,
+    disk: 1024 * MIB,
+    go_mod: include_str!("../../tools/coredns/go.mod"),
+    files: &[include_str!("../../tools/coredns/go.sum"), include_str!("../../tools/coredns/main.go")],
+};
+
+pub(super) const KUBE_ROUTER: Pin = Pin {
+    name: "kube-router",
+    package: "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    version: ("", ""),
+    names: &[],
+    packages: 900,
+    disk: 1024 * MIB,
+    go_mod: include_str!("../../tools/kube-router/go.mod"),
+    files: &[include_str!("../../tools/kube-router/go.sum")],
+};
+
+pub(super) const LOCAL_PATH: Pin = Pin {
+    name: "local-path-provisioner",
+    package: "github.com/rancher/local-path-provisioner",
+    version: ("", ""),
+    names: &[],
+    packages: 700,
+    disk: 1024 * MIB,
+    go_mod: include_str!("../../tools/local-path-provisioner/go.mod"),
+    files: &[include_str!("../../tools/local-path-provisioner/go.sum")],
+};
+
+pub(super) const TRAEFIK: Pin = Pin {
+    name: "traefik",
+    package: "github.com/traefik/traefik/v3/cmd/traefik",
+    version: ("", ""),
+    names: &[],
+    packages: 2300,
+    disk: 4 * 1024 * MIB,
+    go_mod: include_str!("../../tools/traefik/go.mod"),
+    files: &[include_str!("../../tools/traefik/go.sum")],
 };
 
 impl Pin {

@@ -105,6 +105,11 @@ impl Fate {
         }
     }
 
+    /// Whether nothing is paid in the end.
+    pub(super) fn is_left_unpaid(self) -> bool {
+        matches!(self, Self::Expired | Self::Denied)
+    }
+
     /// Whether a notification of that state comes past another state.
     pub(super) fn is_late(self, status: &str) -> bool {
         match self {

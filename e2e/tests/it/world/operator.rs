@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::operator_process::{Operator, Settings, program};
+use e2e::operator_process::{Operator, Settings, program, write_settings};
 use e2e::proxy::{ActorPort, Matcher};
 use e2e::{repository, wait};
 use nix::sys::signal::Signal;
@@ -109,14 +109,11 @@ impl RunningOperator {
 
     /// The shipped settings with what is special put over them, as a file.
     fn write_settings(&self, special: &Value) -> Result<PathBuf> {
-        let shipped = repository::root().join("config/default.yaml");
         if special.is_null() {
-            return Ok(shipped);
+            return Ok(repository::root().join("config/default.yaml"));
         }
-        let mut settings: Value = serde_yaml::from_str(&fs::read_to_string(shipped)?)?;
-        merge(&mut settings, special);
         let path = self.logs.join(format!("{}-settings.yaml", self.name));
-        fs::write(&path, serde_json::to_string_pretty(&settings)?)?;
+        write_settings(special, &path)?;
         Ok(path)
     }
 
@@ -183,21 +180,6 @@ impl RunningOperator {
 
     fn process(&self) -> Option<Arc<Operator>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A JSON merge patch (RFC 7386).
-fn merge(into: &mut Value, patch: &Value) {
-    let (Value::Object(into), Value::Object(patch)) = (&mut *into, patch) else {
-        *into = patch.clone();
-        return;
-    };
-    for (key, value) in patch {
-        if value.is_null() {
-            into.remove(key);
-        } else {
-            merge(into.entry(key.clone()).or_insert(Value::Null), value);
-        }
     }
 }
 
