@@ -105,9 +105,9 @@ impl Fate {
         }
     }
 
-    /// Whether nothing is paid in the end.
-    pub(super) fn is_left_unpaid(self) -> bool {
-        matches!(self, Self::Expired | Self::Denied)
+    /// Whether its top-up may still wait to be paid in the end: nothing was, or it was given back before anybody heard that it was.
+    pub(super) fn may_be_left_unpaid(self) -> bool {
+        matches!(self, Self::Expired | Self::Denied | Self::Refunded | Self::Reversed)
     }
 
     /// Whether a notification of that state comes past another state.
