@@ -177,10 +177,10 @@ impl App {
     }
 
     async fn stopped(self, house: &House, running: &Running) -> Result<String> {
-        house.post(&format!("/instances/{}/stop", running.id), "stop", None).await?;
+        house.post(&format!("/instances/{}/stop", running.id), "stop", Some(&json!({}))).await?;
         running.until_gone(house).await?;
         let meanwhile = self.refused(house, running).await?;
-        house.post(&format!("/instances/{}/start", running.id), "start", None).await?;
+        house.post(&format!("/instances/{}/start", running.id), "start", Some(&json!({}))).await?;
         running.until_available(house, true).await?;
         Ok(format!("{meanwhile}; started: {}", apps::read(self, house, running).await?))
     }

@@ -65,8 +65,7 @@ async fn tenant(house: &House) -> Result<String> {
 /// Runs a command in a pod of that namespace; whether it succeeds.
 async fn runs(house: &House, namespace: &str, command: &str) -> Result<bool> {
     let pods: Api<Pod> = Api::namespaced(house.admin.clone(), namespace);
-    let little: BTreeMap<&str, &str> =
-        [("cpu", "50m"), ("memory", "32Mi"), ("ephemeral-storage", "16Mi")].into();
+    let little: BTreeMap<&str, &str> = [("cpu", "50m"), ("memory", "32Mi")].into();
     let pod: Pod = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-"},
         "spec": {
