@@ -18,6 +18,9 @@ use crate::{apps, neighbours, usage};
 /// How long a first start may take; a promise to customers is two to five minutes, of which a busy machine knows nothing.
 const FIRST: Duration = Duration::from_mins(10);
 
+/// As often as people may ask.
+const PACE: Duration = Duration::from_secs(1);
+
 /// The apps of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum App {
@@ -123,7 +126,7 @@ impl App {
         let bought = house.post("/subscriptions", &format!("buy-{plan}"), Some(&wish)).await?;
         let id = bought["id"].as_str().context("it has an id")?.to_owned();
         let name = bought["resource"].as_str().context("it has a resource")?.to_owned();
-        wait::until("it to be ACTIVE", FIRST, async || {
+        wait::until_every(PACE, "it to be ACTIVE", FIRST, async || {
             let now = house.get(&format!("/subscriptions/{id}")).await?;
             if now["status"] == "CANCELLED" {
                 bail!("it was given up: {now}");
