@@ -26,7 +26,7 @@ const LONGEST: usize = 200;
 pub(super) struct Which {
     /// What one has at hand: an order (`tu-…`), the gateway's id of a transaction, a top-up's id, or the id or number (`TXMP-101`) of a
     /// transaction of ours.
-    #[param(min_length = 1, max_length = 200, example = "TXMP-101")]
+    #[param(min_length = 1, max_length = 200, pattern = r"^[^\u0000]*$", example = "TXMP-101")]
     of: String,
 }
 
