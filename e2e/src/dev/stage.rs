@@ -33,7 +33,10 @@ impl Stage {
     /// Starts a control plane in `dir`, with a real node beside the simulated ones where one is asked for.
     pub(super) async fn ours(port: Option<u16>, dir: &Path, real: bool, story: Story) -> Result<Self> {
         let ready = if real {
-            Some(spawn_blocking(move || real_node::prepare(&real_node::CATALOGUE, story)).await??)
+            // n8n is shipped disabled, and its image is by far the largest.
+            let images: Vec<_> =
+                real_node::CATALOGUE.into_iter().filter(|image| image.recipe != "n8n").collect();
+            Some(spawn_blocking(move || real_node::prepare(&images, story)).await??)
         } else {
             None
         };

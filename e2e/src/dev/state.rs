@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::process::Process;
-use crate::repository;
+use crate::{real_node, repository};
 
 /// The folder of all state.
 pub(super) fn dir() -> PathBuf {
@@ -138,6 +138,7 @@ pub(super) fn clean_up(dir: &Path) -> Vec<String> {
         let _ = kill(Pid::from_raw(entry.pid), Signal::SIGKILL);
         entry.name
     })
+    .chain(real_node::sweep())
     .collect()
 }
 
